@@ -1,0 +1,223 @@
+"""The AsyncAPI 3 document, built from the subjects, headers, models and examples."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from examples import EXAMPLES, REQUEST_ID
+from tokenbus_schemas import DEFAULT_ROOT, PRIORITY_CLASSES
+from tokenbus_schemas.headers import (
+    CHANNEL,
+    MAX_TIMEOUT_S,
+    ORIGIN,
+    REASON,
+    TIMEOUT,
+    TRACEPARENT,
+    TRACESTATE,
+    VERSION,
+    WIRE_VERSION,
+)
+from tokenbus_schemas.headers import (
+    REQUEST_ID as REQUEST_ID_HEADER,
+)
+from tokenbus_schemas.subjects import TOKEN_PATTERN
+
+Document = dict[str, Any]
+
+_TOKEN: Final[Document] = {"type": "string", "pattern": f"^{TOKEN_PATTERN}$"}
+_REQUEST_HEADERS: Final[Document] = {
+    "type": "object",
+    "required": [REQUEST_ID_HEADER],
+    "properties": {
+        REQUEST_ID_HEADER: {**_TOKEN, "description": "Random; the response id is resp_ and this."},
+        CHANNEL: {**_TOKEN, "default": "_", "description": "Where live events go: the publishing process."},
+        TIMEOUT: {
+            "type": "string",
+            "description": f"Seconds, more than 0 and at most {MAX_TIMEOUT_S:g}, from the broker's timestamp.",
+        },
+        VERSION: {"type": "string", "const": WIRE_VERSION},
+        TRACEPARENT: {"type": "string", "description": "W3C trace context."},
+        TRACESTATE: {"type": "string", "description": "W3C trace context."},
+    },
+}
+_PARAMETERS: Final[dict[str, Document]] = {
+    "tenant": {"description": "Whose request it is.", "default": "default"},
+    "class": {"description": "How urgent.", "enum": list(PRIORITY_CLASSES)},
+    "request": {"description": "The request id.", "examples": [REQUEST_ID]},
+    "channel": {"description": "The publishing process."},
+    "attempt": {"description": "1, 2, …: each delivery to an executor."},
+    "pool": {"description": "The work queue, by default the provider's name."},
+    "kind": {"description": "What could not be processed."},
+}
+
+
+def _channel(address: str, title: str, message: str, *, description: str) -> Document:
+    full = f"{DEFAULT_ROOT}.{address}"
+    names = [token[1:-1] for token in address.split(".") if token.startswith("{")]
+    return {
+        "address": full,
+        "title": title,
+        "description": description,
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "parameters": {name: _PARAMETERS[name] for name in names},
+    }
+
+
+def _message(
+    name: str, *, schema: str, summary: str, headers: Document | None = None, ndjson: bool = False
+) -> Document:
+    message: Document = {
+        "name": name,
+        "summary": summary,
+        "contentType": "application/x-ndjson" if ndjson else "application/json",
+        "payload": {"$ref": f"./json/{schema}.json"},
+        "examples": [{"name": "example", "payload": EXAMPLES[schema]}],
+    }
+    if headers is not None:
+        message["headers"] = headers
+    return message
+
+
+def _operation(action: str, channel: str, message: str, *, summary: str, reply: str | None = None) -> Document:
+    operation: Document = {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "summary": summary,
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{message}"}],
+    }
+    if reply is not None:
+        operation["reply"] = {
+            "address": {"location": "$message.header#/reply", "description": "The NATS reply subject."},
+            "channel": {"$ref": f"#/channels/{reply}"},
+        }
+    return operation
+
+
+def _reply_channel(message: str) -> Document:
+    return {"address": None, "messages": {message: {"$ref": f"#/components/messages/{message}"}}}
+
+
+def build_document(version: str) -> Mapping[str, Any]:
+    """The whole document; operations are those of the Tokenbus services."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Tokenbus",
+            "version": version,
+            "license": {"name": "Apache-2.0"},
+            "description": (
+                "LLM chat requests over NATS. Publish a ChatRequest, read its events, ask for replay or cancel. "
+                "Events follow the OpenAI Responses stream; what Tokenbus adds is prefixed `tokenbus:`. "
+                "The first subject token is configurable."
+            ),
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "requests": _channel(
+                "requests.{tenant}.{class}",
+                "Chat requests",
+                "ChatRequest",
+                description="Publish here and wait for the stream's acknowledgement: it is the acceptance.",
+            ),
+            "work": _channel(
+                "work.{pool}.{class}",
+                "Planned work",
+                "WorkOrder",
+                description="Between router and executors; services only.",
+            ),
+            "events": _channel(
+                "events.{tenant}.{channel}.{request}.{attempt}",
+                "Response events",
+                "Event",
+                description=(
+                    "Event messages: one or more whole events, one JSON object per line, `type` and `sequence_number` "
+                    "first. Capture for replay is best effort; the terminal event holds the whole response."
+                ),
+            ),
+            "results": _channel(
+                "results.{tenant}.{request}",
+                "Terminal events",
+                "TerminalEvent",
+                description="The terminal event, once, by compare and set; services only.",
+            ),
+            "replay": _channel(
+                "replay.{tenant}.{request}",
+                "Replay",
+                "ReplayRequest",
+                description="Stored events after a sequence number.",
+            ),
+            "replayReply": _reply_channel("ReplayPage"),
+            "control": _channel("control.{tenant}.{request}", "Control", "ControlRequest", description="Cancel by id."),
+            "controlReply": _reply_channel("ControlReply"),
+            "stop": _channel(
+                "stop.{tenant}.{request}",
+                "Stop",
+                "ControlRequest",
+                description="From the router to the executor that runs the request; services only.",
+            ),
+            "stopReply": _reply_channel("StopReply"),
+            "models": _channel("models.{tenant}", "Models", "Empty", description="The models of the catalog."),
+            "modelsReply": _reply_channel("ModelList"),
+            "dead": _channel(
+                "dead.{kind}",
+                "Dead letters",
+                "DeadLetter",
+                description="What could not be processed, as it came, with the reason in its headers; services only.",
+            ),
+        },
+        "operations": {
+            "takeRequests": _operation("receive", "requests", "ChatRequest", summary="The router takes chat requests."),
+            "handOnWork": _operation("send", "work", "WorkOrder", summary="The router hands on planned work."),
+            "takeWork": _operation("receive", "work", "WorkOrder", summary="Executors pull work for their pools."),
+            "sendEvents": _operation("send", "events", "Event", summary="The answer, as it arrives."),
+            "storeResult": _operation(
+                "send", "results", "TerminalEvent", summary="The end of the answer, exactly once."
+            ),
+            "serveReplay": _operation(
+                "receive", "replay", "ReplayRequest", summary="The router serves stored events.", reply="replayReply"
+            ),
+            "serveControl": _operation(
+                "receive", "control", "ControlRequest", summary="The router cancels requests.", reply="controlReply"
+            ),
+            "sendStop": _operation(
+                "send", "stop", "ControlRequest", summary="The router tells the executor.", reply="stopReply"
+            ),
+            "serveModels": _operation(
+                "receive", "models", "Empty", summary="The router lists the catalog.", reply="modelsReply"
+            ),
+            "buryDead": _operation("send", "dead", "DeadLetter", summary="What could not be processed is kept."),
+        },
+        "components": {
+            "messages": {
+                "ChatRequest": _message(
+                    "ChatRequest", schema="ChatRequest", summary="One chat request.", headers=_REQUEST_HEADERS
+                ),
+                "WorkOrder": _message("WorkOrder", schema="WorkOrder", summary="One validated and routed request."),
+                "Event": _message("Event", schema="Event", summary="One line of an event message.", ndjson=True),
+                "TerminalEvent": _message(
+                    "TerminalEvent", schema="Event", summary="completed, incomplete or failed, with the whole response."
+                )
+                | {"examples": [{"name": "completed", "payload": EXAMPLES["TerminalEvent"]}]},
+                "ReplayRequest": _message("ReplayRequest", schema="ReplayRequest", summary="From where to replay."),
+                "ReplayPage": _message("ReplayPage", schema="ReplayPage", summary="Stored events."),
+                "ControlRequest": _message("ControlRequest", schema="ControlRequest", summary="What to do."),
+                "ControlReply": _message("ControlReply", schema="ControlReply", summary="What came of it."),
+                "StopReply": _message("StopReply", schema="StopReply", summary="An executor runs it and stops."),
+                "ModelList": _message("ModelList", schema="ModelList", summary="The models of the catalog."),
+                "Empty": {"name": "Empty", "summary": "No payload.", "payload": {"type": ["object", "null"]}},
+                "DeadLetter": {
+                    "name": "DeadLetter",
+                    "summary": "The message as it came.",
+                    "contentType": "application/octet-stream",
+                    "headers": {
+                        "type": "object",
+                        "required": [REASON, ORIGIN],
+                        "properties": {
+                            REASON: {"type": "string", "description": "Why it could not be processed."},
+                            ORIGIN: {"type": "string", "description": "The subject it came from."},
+                        },
+                    },
+                    "payload": {},
+                },
+            }
+        },
+    }

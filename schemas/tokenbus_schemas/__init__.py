@@ -1,0 +1,83 @@
+"""The wire contract of Tokenbus: requests, work, events, errors, subjects and headers."""
+
+from tokenbus_schemas.control import ControlReply, ControlRequest, ModelList, StopReply
+from tokenbus_schemas.errors import ERRORS, ErrorBody, ErrorCode, ErrorFacts, RequestError
+from tokenbus_schemas.events import (
+    ATTEMPT_STRIDE,
+    TERMINAL_TYPES,
+    Event,
+    EventLine,
+    MalformedEventError,
+    encode,
+    encode_message,
+    split_message,
+)
+from tokenbus_schemas.headers import RequestHeaders, parse_identity, parse_request_headers
+from tokenbus_schemas.model_id import InvalidModelIdError, ModelId
+from tokenbus_schemas.replay import ReplayPage, ReplayRequest
+from tokenbus_schemas.requests import Api, ChatRequest, TokenbusOptions, check_request
+from tokenbus_schemas.response import Response, ResponseErrorInfo, Usage, response_id
+from tokenbus_schemas.subjects import (
+    DEFAULT_CHANNEL,
+    DEFAULT_ROOT,
+    DEFAULT_TENANT,
+    PRIORITY_CLASSES,
+    Channel,
+    InvalidTokenError,
+    Pool,
+    PriorityClass,
+    RequestId,
+    Subjects,
+    Tenant,
+)
+from tokenbus_schemas.work import ProviderRow, ProviderTable, Target, WorkOrder
+
+__all__ = [
+    "ATTEMPT_STRIDE",
+    "DEFAULT_CHANNEL",
+    "DEFAULT_ROOT",
+    "DEFAULT_TENANT",
+    "ERRORS",
+    "PRIORITY_CLASSES",
+    "TERMINAL_TYPES",
+    "Api",
+    "Channel",
+    "ChatRequest",
+    "ControlReply",
+    "ControlRequest",
+    "ErrorBody",
+    "ErrorCode",
+    "ErrorFacts",
+    "Event",
+    "EventLine",
+    "InvalidModelIdError",
+    "InvalidTokenError",
+    "MalformedEventError",
+    "ModelId",
+    "ModelList",
+    "Pool",
+    "PriorityClass",
+    "ProviderRow",
+    "ProviderTable",
+    "ReplayPage",
+    "ReplayRequest",
+    "RequestError",
+    "RequestHeaders",
+    "RequestId",
+    "Response",
+    "ResponseErrorInfo",
+    "StopReply",
+    "Subjects",
+    "Target",
+    "Tenant",
+    "TokenbusOptions",
+    "Usage",
+    "WorkOrder",
+    "check_request",
+    "encode",
+    "encode_message",
+    "parse_identity",
+    "parse_request_headers",
+    "response_id",
+    "split_message",
+]

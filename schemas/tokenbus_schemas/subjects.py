@@ -1,0 +1,160 @@
+"""Every NATS subject of Tokenbus, built and parsed in one place.
+
+A subject token of ours is `[A-Za-z0-9_-]{1,64}`: no dots, wildcards or spaces, so no name can reach another subject.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, NewType, TypeGuard, get_args
+
+Tenant = NewType("Tenant", str)
+RequestId = NewType("RequestId", str)
+Channel = NewType("Channel", str)
+"""The publishing process: its live events come back on one wildcard subscription."""
+Pool = NewType("Pool", str)
+"""A work queue that executors serve; by default one per provider."""
+PriorityClass = Literal["priority", "standard", "low"]
+
+PRIORITY_CLASSES: Final[tuple[PriorityClass, ...]] = get_args(PriorityClass)
+DEFAULT_ROOT: Final = "tokenbus"
+DEFAULT_TENANT: Final = Tenant("default")
+DEFAULT_CHANNEL: Final = Channel("_")
+TOKEN_PATTERN: Final = "[A-Za-z0-9_-]{1,64}"  # noqa: S105 - a pattern, no password
+
+_TOKEN: Final = re.compile(TOKEN_PATTERN, re.ASCII)
+
+
+class InvalidTokenError(ValueError):
+    """A name that can not be one subject token. Attributes: `name` (what it names), `value`."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self.name = name
+        self.value = value
+        shown = value if len(value) <= 80 else value[:77] + "..."
+        super().__init__(f"{name} {shown!r} must be 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'")
+
+
+def check_token(name: str, value: str) -> str:
+    """`value`, unchanged. Raises `InvalidTokenError`, which names `name`, unless it is one subject token."""
+    if _TOKEN.fullmatch(value) is None:
+        raise InvalidTokenError(name, value)
+    return value
+
+
+def tenant(value: str) -> Tenant:
+    """Raises `InvalidTokenError`."""
+    return Tenant(check_token("tenant", value))
+
+
+def request_id(value: str) -> RequestId:
+    """Raises `InvalidTokenError`."""
+    return RequestId(check_token("request id", value))
+
+
+def channel(value: str) -> Channel:
+    """Raises `InvalidTokenError`."""
+    return Channel(check_token("channel", value))
+
+
+def pool(value: str) -> Pool:
+    """Raises `InvalidTokenError`."""
+    return Pool(check_token("pool", value))
+
+
+def is_priority_class(value: str) -> TypeGuard[PriorityClass]:
+    return value in PRIORITY_CLASSES
+
+
+class RequestAddress(NamedTuple):
+    """What the subject of a chat request says; the tenant is as written there and may be anything."""
+
+    tenant: str
+    priority_class: str
+
+
+class EventsAddress(NamedTuple):
+    """What the subject of an event message says."""
+
+    tenant: Tenant
+    channel: Channel
+    request_id: RequestId
+    attempt: int
+
+
+class CallAddress(NamedTuple):
+    """Whom a replay, control or stop call is about; both as written in the subject."""
+
+    tenant: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """Builders and parsers under one root token. Builders take checked names (`tenant()`, `request_id()`, …)."""
+
+    root: str = DEFAULT_ROOT
+
+    def __post_init__(self) -> None:
+        check_token("root", self.root)
+
+    def request(self, tenant: Tenant, priority_class: PriorityClass) -> str:
+        return f"{self.root}.requests.{tenant}.{priority_class}"
+
+    def work(self, pool: Pool, priority_class: PriorityClass) -> str:
+        return f"{self.root}.work.{pool}.{priority_class}"
+
+    def events(self, tenant: Tenant, channel: Channel, request_id: RequestId, attempt: int) -> str:
+        return f"{self.root}.events.{tenant}.{channel}.{request_id}.{attempt}"
+
+    def channel_events(self, tenant: Tenant, channel: Channel) -> str:
+        """All events of one publishing process: the one live subscription of a client."""
+        return f"{self.root}.events.{tenant}.{channel}.*.*"
+
+    def request_events(self, tenant: Tenant, request_id: RequestId) -> str:
+        """All events of one request, whatever its channel and attempt."""
+        return f"{self.root}.events.{tenant}.*.{request_id}.*"
+
+    def result(self, tenant: Tenant, request_id: RequestId) -> str:
+        return f"{self.root}.results.{tenant}.{request_id}"
+
+    def replay(self, tenant: Tenant, request_id: RequestId) -> str:
+        return f"{self.root}.replay.{tenant}.{request_id}"
+
+    def control(self, tenant: Tenant, request_id: RequestId) -> str:
+        return f"{self.root}.control.{tenant}.{request_id}"
+
+    def stop(self, tenant: Tenant, request_id: RequestId) -> str:
+        """From the router to whichever executor runs the request; services only."""
+        return f"{self.root}.stop.{tenant}.{request_id}"
+
+    def models(self, tenant: Tenant) -> str:
+        """Request/reply: the models a tenant may name; served by the router."""
+        return f"{self.root}.models.{tenant}"
+
+    def dead(self, kind: str) -> str:
+        return f"{self.root}.dead.{check_token('kind', kind)}"
+
+    def parse_request(self, subject: str) -> RequestAddress:
+        """Raises `ValueError` for a subject that is no request subject under this root."""
+        rest = self._rest(subject, "requests", 2)
+        return RequestAddress(rest[0], rest[1])
+
+    def parse_events(self, subject: str) -> EventsAddress:
+        """Raises `ValueError` for a subject that is no events subject under this root."""
+        rest = self._rest(subject, "events", 4)
+        if not (rest[3].isascii() and rest[3].isdigit()):
+            raise ValueError(f"subject {subject!r} must end in an attempt number")
+        return EventsAddress(Tenant(rest[0]), Channel(rest[1]), RequestId(rest[2]), int(rest[3]))
+
+    def parse_call(self, subject: str) -> CallAddress:
+        """Of a replay, control or stop subject. Raises `ValueError` for any other."""
+        tokens = subject.split(".")
+        if len(tokens) != 4 or tokens[0] != self.root or tokens[1] not in ("replay", "control", "stop"):
+            raise ValueError(f"subject {subject!r} is not {self.root}.<replay|control|stop>.<tenant>.<request>")
+        return CallAddress(tokens[2], tokens[3])
+
+    def _rest(self, subject: str, kind: str, count: int) -> list[str]:
+        tokens = subject.split(".")
+        if len(tokens) != count + 2 or tokens[0] != self.root or tokens[1] != kind:
+            raise ValueError(f"subject {subject!r} is not {self.root}.{kind} followed by {count} tokens")
+        return tokens[2:]

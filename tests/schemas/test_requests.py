@@ -1,0 +1,83 @@
+"""The shape of a chat request: every wrong field is named, with what to send instead."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenbus_schemas import ERRORS, ErrorCode, RequestError, check_request
+
+GOOD = {"model": "openai/gpt-4.1-mini", "input": "hi"}
+
+
+def problem(body: object) -> tuple[str, str | None, str]:
+    with pytest.raises(RequestError) as caught:
+        check_request(body)
+    error = caught.value.body
+    return error.code.value, error.param, error.message
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param", "says"),
+    [
+        ({"model": None}, "invalid_value", "model", "must be a string, not null"),
+        ({"model": 1}, "invalid_value", "model", "must be a string, not an integer"),
+        ({"model": ""}, "invalid_value", "model", "at least 1 character"),
+        ({"foo": 1}, "unknown_parameter", "foo", "remove it or correct its name"),
+        ({"input": 3}, "invalid_value", "input", "must be a string or a list"),
+        ({"input": ["x"]}, "invalid_value", "input[0]", "must be an object, not a string"),
+        ({"input": ""}, "invalid_value", "input", "is empty"),
+        ({"input": []}, "invalid_value", "input", "is empty"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "invalid_request", "messages", "send one of"),
+        ({"temperature": 3}, "invalid_value", "temperature", "less than or equal to 2"),
+        ({"temperature": "1"}, "invalid_value", "temperature", "must be a number, not a string"),
+        ({"n": True}, "invalid_value", "n", "must be an integer, not true or false"),
+        ({"stop": ["1", "2", "3", "4", "5"]}, "invalid_value", "stop", "must have at most 4 items"),
+        ({"logit_bias": {"5": "a"}}, "invalid_value", "logit_bias.5", "must be a number"),
+        ({"tokenbus": 3}, "invalid_value", "tokenbus", "must be an object"),
+        ({"tokenbus": {"api": "chat"}}, "invalid_value", "tokenbus.api", "'chat_completions'"),
+        ({"tokenbus": {"pin": "x"}}, "unknown_parameter", "tokenbus.pin", "remove it"),
+        ({"metadata": {"a": 1}}, "invalid_value", "metadata.a", "must be a string, not an integer"),
+    ],
+)
+def test_a_wrong_field_is_named_with_the_fix(change: dict[str, object], code: str, param: str, says: str) -> None:
+    found_code, found_param, message = problem({**GOOD, **change})
+
+    assert (found_code, found_param) == (code, param)
+    assert message.startswith(f"{param}: ")
+    assert says in message
+
+
+@pytest.mark.parametrize("body", [None, [], "text", 3, True])
+def test_a_payload_that_is_no_object_is_refused(body: object) -> None:
+    assert problem(body)[0] == "invalid_json"
+
+
+def test_a_request_without_input_is_refused() -> None:
+    assert problem({"model": "m"})[:2] == ("missing_required_parameter", "input")
+
+
+def test_the_wrong_value_itself_is_never_quoted() -> None:
+    assert "secret" not in problem({**GOOD, "temperature": "secret"})[2]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(["model", "input", "messages", "tools", "stop", "n", "tokenbus", "text", "logit_bias", "zzz"])
+
+
+@given(st.dictionaries(NAMES, JSON, max_size=5))
+def test_any_json_object_is_taken_or_refused_with_a_place(body: dict[str, object]) -> None:
+    refused: RequestError | None = None
+    try:
+        check_request(body)
+    except RequestError as error:
+        refused = error
+
+    assert refused is None or refused.body.message.startswith(f"{refused.body.param}: ")
+
+
+def test_every_error_code_has_its_facts() -> None:
+    assert set(ERRORS) == set(ErrorCode)
+    assert all(facts.meaning.endswith(".") for facts in ERRORS.values())
