@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from asyncapi_document import build_document
 from pydantic import BaseModel
+
+from asyncapi_document import build_document
 from tokenbus_schemas import (
     ChatRequest,
     ControlReply,

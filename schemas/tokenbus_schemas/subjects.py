@@ -127,6 +127,10 @@ class Subjects:
         """From the router to whichever executor runs the request; services only."""
         return f"{self.root}.stop.{tenant}.{request_id}"
 
+    def all_stops(self) -> str:
+        """Every stop message."""
+        return f"{self.root}.stop.*.*"
+
     def models(self, tenant: Tenant) -> str:
         """Request/reply: the models a tenant may name; served by the router."""
         return f"{self.root}.models.{tenant}"
