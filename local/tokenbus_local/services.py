@@ -31,57 +31,77 @@ class ServiceProcess:
 
     name: str
     process: asyncio.subprocess.Process
-    announcements: socket.socket
 
     async def watch(self) -> None:
         """Returns never; raises `ServiceDiedError` when the process ends."""
         raise ServiceDiedError(self.name, await self.process.wait())
 
+
+class Announcements:
+    """The socket on which a service says that it is ready (systemd's sd_notify protocol)."""
+
+    def __init__(self, address: Path) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(address))
+        self._socket.settimeout(0)
+
+    def close(self) -> None:
+        self._socket.close()
+
     async def ready(self) -> None:
-        """Returns when the service has announced `READY=1`. Raises `ServiceDiedError`."""
+        """Returns when `READY=1` came."""
+        loop = asyncio.get_running_loop()
+        while not (await loop.sock_recv(self._socket, 4096)).startswith(b"READY=1"):
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class StartingService:
+    """A service that may not be ready yet."""
+
+    service: ServiceProcess
+    announcements: Announcements
+
+    async def ready(self) -> None:
+        """Returns when the service has announced itself. Raises `ServiceDiedError`."""
+        code: int | None = None
         try:
             async with asyncio.timeout(READY_TIMEOUT_S), asyncio.TaskGroup() as group:
-                ended = group.create_task(self.process.wait())
-                announced = group.create_task(self._announced())
+                ended = group.create_task(self.service.process.wait())
+                announced = group.create_task(self.announcements.ready())
                 await asyncio.wait({ended, announced}, return_when=asyncio.FIRST_COMPLETED)
                 code = ended.result() if ended.done() else None
                 ended.cancel()
                 announced.cancel()
         except TimeoutError as error:
-            raise ServiceDiedError(self.name, None) from error
+            raise ServiceDiedError(self.service.name, None) from error
         if code is not None:
-            raise ServiceDiedError(self.name, code)
-
-    async def _announced(self) -> None:
-        loop = asyncio.get_running_loop()
-        while not (await loop.sock_recv(self.announcements, 4096)).startswith(b"READY=1"):
-            pass
+            raise ServiceDiedError(self.service.name, code)
 
 
 @asynccontextmanager
 async def service(
     name: str, module: str, *, environment: Mapping[str, str], scratch: Path, log: IO[bytes] | None = None
-) -> AsyncGenerator[ServiceProcess]:
+) -> AsyncGenerator[StartingService]:
     """`python -m module` as a process of its own session; SIGTERM and a grace of 15 s on leaving.
 
     `log` takes its output; None: our own standard error.
     """
-    address = scratch / f"{name}.sock"
+    announcements = Announcements(scratch / f"{name}.sock")
     output = sys.stderr if log is None else log
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as announcements:
-        announcements.bind(str(address))
-        announcements.settimeout(0)
+    try:
         # A session of its own: Ctrl-C reaches only us, and we stop the services in their order.
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            module,
-            env={**environment, "NOTIFY_SOCKET": str(address)},
+            *(sys.executable, "-m", module),
+            env={**environment, "NOTIFY_SOCKET": str(announcements.address)},
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
         try:
-            yield ServiceProcess(name, process, announcements)
+            yield StartingService(ServiceProcess(name, process), announcements)
         finally:
             await stop_process(process, grace_s=STOP_GRACE_S)
+    finally:
+        announcements.close()

@@ -10,7 +10,11 @@ from typing import IO
 
 from tokenbus_local.environment import ProviderKeys, executor_environment, plain_environment
 from tokenbus_local.nats_server import nats_server
-from tokenbus_local.services import ServiceProcess, service
+from tokenbus_local.services import ServiceProcess, StartingService, service
+from tokenbus_local.simulator import simulator
+
+DEFAULT_SCRIPT = "ttft=200;rate=40"
+"""How the simulator answers: about as fast as a large model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +35,41 @@ class Stack:
 
 @asynccontextmanager
 async def stack(
-    keys: ProviderKeys, *, store: Path, port: int = -1, executors: int = 1, log: IO[bytes] | None = None
+    keys: ProviderKeys,
+    *,
+    store: Path,
+    port: int = -1,
+    executors: int = 1,
+    script: str = DEFAULT_SCRIPT,
+    log: IO[bytes] | None = None,
 ) -> AsyncGenerator[Stack]:
     """Start everything; on leaving, executors and router drain before nats-server stops.
 
-    `store` keeps the streams; `port` -1 picks a free one; `log` takes the services' output, None: standard error.
-    Raises `NatsServerError` and `ServiceDiedError`.
+    `store` keeps the streams; `port` -1 picks a free one; `script` is how the simulator answers; `log` takes the
+    services' output, None: standard error. Raises `NatsServerError` and `ServiceDiedError`.
     """
     async with AsyncExitStack() as exits:
         scratch = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="tokenbus-")))
         server = await exits.enter_async_context(nats_server(store=store, port=port))
-        bus = {"TOKENBUS_NATS_URL": server.url}
+        plain = {**plain_environment(), "TOKENBUS_NATS_URL": server.url}
+        starting: list[StartingService] = []
+
+        async def start(name: str, module: str, environment: dict[str, str]) -> None:
+            process = service(name, module, environment=environment, scratch=scratch, log=log)
+            starting.append(await exits.enter_async_context(process))
+
+        await start("router", "tokenbus_router", plain)
         services: list[ServiceProcess] = []
-
-        async def start(name: str, module: str, environment: dict[str, str]) -> ServiceProcess:
-            starting = service(name, module, environment=environment, scratch=scratch, log=log)
-            services.append(await exits.enter_async_context(starting))
-            return services[-1]
-
-        await start("router", "tokenbus_router", {**plain_environment(), **bus})
         simulator_url: str | None = None
         if not keys.openai:
-            url_file = scratch / "simulator.url"
-            environment = {**plain_environment(), "TOKENBUS_SIMULATOR_URL_FILE": str(url_file)}
-            simulator = await start("simulator", "tokenbus_simulator", environment)
-            await simulator.ready()
-            simulator_url = url_file.read_text().strip()
+            simulated = simulator(script=script, environment=plain, log=log)
+            process, simulator_url = await exits.enter_async_context(simulated)
+            services.append(process)
+        with_keys = executor_environment(keys, simulator_url=simulator_url) | {"TOKENBUS_NATS_URL": server.url}
         for number in range(1, executors + 1):
-            environment = {**executor_environment(keys, simulator_url=simulator_url), **bus}
-            await start(f"executor-{number}", "tokenbus_executor", environment)
+            await start(f"executor-{number}", "tokenbus_executor", with_keys)
         async with asyncio.TaskGroup() as group:
-            for starting in services:
-                if starting.name != "simulator":
-                    group.create_task(starting.ready())
+            for one in starting:
+                group.create_task(one.ready())
+        services += [one.service for one in starting]
         yield Stack(nats_url=server.url, simulator_url=simulator_url, services=tuple(services))

@@ -13,6 +13,9 @@ Channel = NewType("Channel", str)
 """The publishing process: its live events come back on one wildcard subscription."""
 Pool = NewType("Pool", str)
 """A work queue that executors serve; by default one per provider."""
+Scope = NewType("Scope", str)
+"""Who may call a tool: `shared`, or one tenant."""
+ToolName = NewType("ToolName", str)
 PriorityClass = Literal["priority", "standard", "low"]
 
 PRIORITY_CLASSES: Final[tuple[PriorityClass, ...]] = get_args(PriorityClass)
@@ -61,6 +64,16 @@ def pool(value: str) -> Pool:
     return Pool(check_token("pool", value))
 
 
+def scope(value: str) -> Scope:
+    """Raises `InvalidTokenError`."""
+    return Scope(check_token("scope", value))
+
+
+def tool_name(value: str) -> ToolName:
+    """Raises `InvalidTokenError`."""
+    return ToolName(check_token("tool name", value))
+
+
 def is_priority_class(value: str) -> TypeGuard[PriorityClass]:
     return value in PRIORITY_CLASSES
 
@@ -86,6 +99,13 @@ class CallAddress(NamedTuple):
 
     tenant: str
     request_id: str
+
+
+class ToolAddress(NamedTuple):
+    """What the subject of a tool call says."""
+
+    scope: Scope
+    name: ToolName
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +155,18 @@ class Subjects:
         """Request/reply: the models a tenant may name; served by the router."""
         return f"{self.root}.models.{tenant}"
 
+    def tool(self, scope: Scope, name: ToolName) -> str:
+        """Request/reply: calls of one tool; every host that serves it is in its queue group."""
+        return f"{self.root}.tools.{scope}.{name}"
+
+    def tool_cancel(self, key: str) -> str:
+        """From the executor to whichever host runs the call with this key (`ToolCall.key`); the payload is empty."""
+        return f"{self.root}.tool_cancel.{key}"
+
+    def all_tool_cancels(self) -> str:
+        """Every cancel of a tool call."""
+        return f"{self.root}.tool_cancel.*.*.*.*"
+
     def dead(self, kind: str) -> str:
         return f"{self.root}.dead.{check_token('kind', kind)}"
 
@@ -156,6 +188,15 @@ class Subjects:
         if len(tokens) != 4 or tokens[0] != self.root or tokens[1] not in ("replay", "control", "stop"):
             raise ValueError(f"subject {subject!r} is not {self.root}.<replay|control|stop>.<tenant>.<request>")
         return CallAddress(tokens[2], tokens[3])
+
+    def parse_tool(self, subject: str) -> ToolAddress:
+        """Raises `ValueError` for a subject that is no tool's under this root."""
+        rest = self._rest(subject, "tools", 2)
+        return ToolAddress(Scope(rest[0]), ToolName(rest[1]))
+
+    def parse_tool_cancel(self, subject: str) -> str:
+        """The key of the call. Raises `ValueError` for any other subject."""
+        return ".".join(self._rest(subject, "tool_cancel", 4))
 
     def _rest(self, subject: str, kind: str, count: int) -> list[str]:
         tokens = subject.split(".")

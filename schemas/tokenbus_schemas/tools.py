@@ -3,6 +3,9 @@
 A call goes to `<root>.tools.<scope>.<tool>`; its reply subject gets any number of `running` and `progress` messages and
 one `result`. Nobody listening is known at once (no responders). A caller that hears nothing for `SILENCE_LIMIT_S` sends
 the same call again: hosts journal calls under `key`, so a repeated call gets the stored output and no second effect.
+
+A message on `<root>.tool_cancel.<key>`, with any payload, stops that call wherever it runs: its result has the outcome
+`cancelled`, unless it had ended before.
 """
 
 from typing import Annotated, Any, Final, Literal

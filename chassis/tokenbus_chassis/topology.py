@@ -1,0 +1,175 @@
+"""The streams, consumers and buckets of one Tokenbus, and how they come into being.
+
+Any process may create them, at any time and again: after a reconnect the server may have come back empty. Consumers
+must exist before the executors that they wake (KEDA reads a missing consumer as an error, never as zero).
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tokenbus.bus import BucketSpec, Bus, ConsumerSpec, Ensured, StreamSpec
+from tokenbus.errors import BusError, BusRefusedError, BusTimeoutError, NoStreamError
+from tokenbus.jetstream_api import is_passing
+from tokenbus_schemas import DEFAULT_ROOT, PRIORITY_CLASSES, Pool, PriorityClass, Subjects
+
+_log = logging.getLogger(__name__)
+
+_MIB: Final = 1024 * 1024
+_HOUR_S: Final = 3600.0
+_RETRY_WAIT_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyLimits:
+    """How much may be stored, and for how long. The sum of all `max_bytes` is reserved on the server's disk."""
+
+    replicas: int = 1
+    requests_max_bytes: int = 256 * _MIB
+    work_max_bytes: int = 512 * _MIB
+    work_max_messages_per_subject: int = 10_000
+    """Per pool and class, so that a dead pool fills nothing but its own queue."""
+    events_max_bytes: int = 1024 * _MIB
+    events_max_age_s: float = _HOUR_S
+    results_max_bytes: int = 512 * _MIB
+    results_max_age_s: float = 24 * _HOUR_S
+    """Longer than the longest request."""
+    dead_max_bytes: int = 64 * _MIB
+    dead_max_age_s: float = 7 * 24 * _HOUR_S
+    ack_wait_s: float = 15.0
+    max_ack_pending: int = 10_000
+    """Per consumer: at least the slots of all workers that serve it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything that is stored under one root token. Made by `topology()`."""
+
+    subjects: Subjects
+    limits: TopologyLimits
+    requests: StreamSpec
+    work: StreamSpec
+    events: StreamSpec
+    results: StreamSpec
+    dead: StreamSpec
+    catalog: BucketSpec
+    cancelled: BucketSpec
+    pools: tuple[Pool, ...] = field(default=())
+
+    @property
+    def streams(self) -> tuple[StreamSpec, ...]:
+        return self.requests, self.work, self.events, self.results, self.dead
+
+    @property
+    def buckets(self) -> tuple[BucketSpec, ...]:
+        return self.catalog, self.cancelled
+
+    @property
+    def consumers(self) -> tuple[ConsumerSpec, ...]:
+        """Those of the router, and those of every pool."""
+        pools = [self.work_consumer(pool, priority) for pool in self.pools for priority in PRIORITY_CLASSES]
+        return *(self.request_consumer(priority) for priority in PRIORITY_CLASSES), *pools
+
+    def request_consumer(self, priority_class: PriorityClass) -> ConsumerSpec:
+        subject = f"{self.subjects.root}.requests.*.{priority_class}"
+        return self._consumer(self.requests, f"router_{priority_class}", subject)
+
+    def work_consumer(self, pool: Pool, priority_class: PriorityClass) -> ConsumerSpec:
+        return self._consumer(self.work, f"{pool}_{priority_class}", self.subjects.work(pool, priority_class))
+
+    def _consumer(self, stream: StreamSpec, name: str, subject: str) -> ConsumerSpec:
+        return ConsumerSpec(
+            stream=stream.name,
+            name=name,
+            filter_subject=subject,
+            ack_wait_s=self.limits.ack_wait_s,
+            max_ack_pending=self.limits.max_ack_pending,
+        )
+
+
+def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, pools: Iterable[Pool] = ()) -> Topology:
+    """Streams are named `<ROOT>_REQUESTS` and so on, in capitals; buckets `<root>_catalog` and so on.
+
+    Subjects of REQUESTS and WORK end in a class that exists: a publish to any other finds no stream and is refused,
+    instead of lying in a queue that nobody reads.
+    """
+    bounds = limits or TopologyLimits()
+    subjects = Subjects(root)
+    capitals = root.upper()
+
+    def queue(name: str, kinds: str, max_bytes: int, per_subject: int = -1) -> StreamSpec:
+        return StreamSpec(
+            name=f"{capitals}_{name}",
+            subjects=tuple(f"{root}.{kinds}.*.{priority}" for priority in PRIORITY_CLASSES),
+            retention="workqueue",
+            discard="new",
+            max_bytes=max_bytes,
+            max_messages_per_subject=per_subject,
+            discard_new_per_subject=per_subject > 0,
+            replicas=bounds.replicas,
+        )
+
+    def log(name: str, subject: str, max_bytes: int, max_age_s: float, per_subject: int = -1) -> StreamSpec:
+        return StreamSpec(
+            name=f"{capitals}_{name}",
+            subjects=(subject,),
+            max_bytes=max_bytes,
+            max_age_s=max_age_s,
+            max_messages_per_subject=per_subject,
+            allow_direct=True,
+            replicas=bounds.replicas,
+        )
+
+    return Topology(
+        subjects=subjects,
+        limits=bounds,
+        requests=queue("REQUESTS", "requests", bounds.requests_max_bytes),
+        work=queue("WORK", "work", bounds.work_max_bytes, bounds.work_max_messages_per_subject),
+        events=log("EVENTS", f"{root}.events.*.*.*.*", bounds.events_max_bytes, bounds.events_max_age_s),
+        # One per subject: a terminal event replaces the fence that its attempt wrote before.
+        results=log("RESULTS", f"{root}.results.*.*", bounds.results_max_bytes, bounds.results_max_age_s, 1),
+        dead=log("DEAD", f"{root}.dead.>", bounds.dead_max_bytes, bounds.dead_max_age_s),
+        catalog=BucketSpec(f"{root}_catalog", replicas=bounds.replicas),
+        cancelled=BucketSpec(f"{root}_cancelled", ttl_s=bounds.results_max_age_s, replicas=bounds.replicas),
+        pools=tuple(pools),
+    )
+
+
+async def ensure_topology(bus: Bus, wanted: Topology, *, timeout_s: float = 30.0) -> list[Ensured]:
+    """Make what is missing and mend what differs, however many processes do the same.
+
+    Waits up to `timeout_s` for a JetStream that is starting or electing, then raises `NoStreamError` or
+    `BusTimeoutError`. Raises `BusRefusedError` at once for a setting that can not be changed in place.
+    """
+    done: list[Ensured] = []
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        done.clear()
+        try:
+            done += [await bus.ensure_stream(stream) for stream in wanted.streams]
+            done += [await bus.ensure_bucket(bucket) for bucket in wanted.buckets]
+            done += [await bus.ensure_consumer(consumer) for consumer in wanted.consumers]
+        except BusError as error:
+            if not _may_pass(error) or asyncio.get_running_loop().time() >= deadline:
+                raise
+            await asyncio.sleep(_RETRY_WAIT_S)
+        else:
+            _report(done)
+            return done
+
+
+def _may_pass(error: BusError) -> bool:
+    if isinstance(error, BusRefusedError):
+        return is_passing(error)
+    return isinstance(error, NoStreamError | BusTimeoutError)
+
+
+def _report(done: Iterable[Ensured]) -> None:
+    for ensured in done:
+        if ensured.outcome == "created":
+            _log.info("created in NATS", extra={"stored": ensured.name})
+        for field_name, found, wanted in ensured.drift:
+            extra = {"stored": ensured.name, "setting": field_name, "found": found, "wanted": wanted}
+            _log.warning("a setting in NATS had drifted and was put right", extra=extra)

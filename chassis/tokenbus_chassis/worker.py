@@ -1,0 +1,273 @@
+"""The pull loop: takes messages from the queues of one stream, as many as it has slots, and runs a handler for each.
+
+- No message waits in here: one is only asked for when a slot is free, and each slot asks again by itself (`pulls.py`),
+  so a short job never waits for a long one.
+- A message in hand is heartbeaten from its receipt until it is settled, so ack_wait may be short and a killed worker's
+  messages are soon with another.
+- Whatever happens to the server (restart, empty store, deleted consumer, new leader), pulling goes on afterwards.
+- `stop`, then `finish`: nothing is lost or left waiting for ack_wait. A handler sees `CancelledError` only when the
+  process shuts down; its message is handed back then, and is soon with another worker. A user's cancel is no business
+  of this file.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Self
+
+from tokenbus.bus import Bus, Message, Subscription
+from tokenbus.error_site import error_site
+from tokenbus.errors import BusError
+from tokenbus_chassis.delivery import Delivery, delivery
+from tokenbus_chassis.pulls import Pull, PullBook, PullTimes
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[Delivery], Awaitable[None]]
+Repair = Callable[[], Awaitable[object]]
+
+_NS: Final = 1_000_000_000
+_RETRY_DELAYS_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
+_CLEANUP_S: Final = 5.0
+"""How long a cancelled handler may take to end."""
+
+
+class Worker:
+    """Runs `handler` for the messages of `stream`, at most `slots` at once. Pulls while inside `running()`.
+
+    `consumers`: names, in order of priority (`allocation.py` says what it means). `ack_wait_s`: theirs; heartbeats come
+    three times as often unless `heartbeat_s` says otherwise. `repair`: called when a consumer does not exist, until it
+    does; usually `ensure_topology`.
+
+    A handler settles its delivery. One that raises is logged, by place and not by text, and its message handed back
+    with a delay that grows with the attempt; so is one that is left unsettled.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        stream: str,
+        consumers: Sequence[str],
+        slots: int,
+        handler: Handler,
+        ack_wait_s: float = 15.0,
+        heartbeat_s: float | None = None,
+        repair: Repair | None = None,
+        retry_delays_s: Sequence[float] = _RETRY_DELAYS_S,
+        times: PullTimes | None = None,
+    ) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._queue_numbers = {consumer: number for number, consumer in enumerate(consumers)}
+        self._pull_subjects = [f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}" for consumer in consumers]
+        self._handler = handler
+        self._heartbeat_s = ack_wait_s / 3 if heartbeat_s is None else heartbeat_s
+        self._repair = repair
+        self._retry_delays_s = retry_delays_s
+        self._book = PullBook(queues=len(consumers), slots=slots, times=times)
+        self._in_hand: dict[Delivery, asyncio.Task[None]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._subscription: Subscription | None = None
+        self._inbox = ""
+        self._stopping = False
+        self._wake = asyncio.Event()
+        self._wakes_at = 0.0
+        self._missing = asyncio.Event()
+        self._absent: set[int] = set()
+
+    @property
+    def in_hand(self) -> int:
+        """Messages whose handler runs."""
+        return len(self._in_hand)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """Pulls while inside. Leaving without `stop` and `finish` hands back whatever is in hand."""
+        forget = self._bus.on_reconnect(self._start_over)
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            sides = [tasks.create_task(side()) for side in (self._tend, self._beat, self._mend)]
+            try:
+                await self._start_over()
+                yield self
+            finally:
+                forget()
+                await self.stop()
+                await self.finish(deadline_s=0.0)
+                for side in sides:
+                    side.cancel()
+
+    async def stop(self) -> None:
+        """Take nothing more; what was on its way is handed back. Messages in hand go on."""
+        self._stopping = True
+        if self._subscription is not None:
+            await self._subscription.drain()
+
+    async def finish(self, *, deadline_s: float) -> int:
+        """After `stop`: wait for the messages in hand, at most `deadline_s`, then cancel their handlers and hand them
+        back; how many those were.
+        """
+        if not self._in_hand:
+            return 0
+        _, late = await asyncio.wait(tuple(self._in_hand.values()), timeout=deadline_s)
+        for task in late:
+            task.cancel()
+        if late:
+            _log.warning("work was cut short and handed back", extra={"stream": self._stream, "messages": len(late)})
+            _, stuck = await asyncio.wait(late, timeout=_CLEANUP_S)
+            if stuck:
+                _log.error("handlers do not end", extra={"stream": self._stream, "messages": len(stuck)})
+        for current, task in tuple(self._in_hand.items()):
+            if task.done():  # cancelled before its first step, so that it could do nothing itself
+                self._release(current)
+                await self._hand_back(current)
+        return len(late)
+
+    async def _start_over(self) -> None:
+        """At the start, and after every reconnect: the old connection's requests may be answered or not, so they are
+        left behind with their inbox.
+        """
+        if self._stopping:
+            return
+        before = self._subscription
+        self._inbox = self._bus.new_inbox()
+        self._book.reset()
+        self._subscription = await self._bus.subscribe(f"{self._inbox}.*.*", self._on_message)
+        await self._heartbeat()
+        await self._pull()
+        if before is not None:
+            await before.drain()
+
+    async def _on_message(self, message: Message) -> None:
+        if message.reply:
+            await self._on_delivery(delivery(message, bus=self._bus))
+        elif message.subject.startswith(self._inbox):
+            self._on_status(message)
+        await self._pull()
+
+    async def _on_delivery(self, arrived: Delivery) -> None:
+        taken = self._book.delivered(self._queue_numbers[arrived.consumer], waiting=arrived.waiting)
+        if self._stopping or not taken or self._tasks is None:
+            if taken:
+                self._book.finished()
+            await self._hand_back(arrived)
+            return
+        self._in_hand[arrived] = self._tasks.create_task(self._handle(arrived))
+
+    def _on_status(self, message: Message) -> None:
+        _, queue, number = message.subject.rsplit(".", 2)
+        status, description = int(message.headers.get("Status", "0")), message.headers.get("Description", "")
+        now = asyncio.get_running_loop().time()
+        verdict = self._book.answered(int(queue), int(number), now, status=status, description=description)
+        extra = {"stream": self._stream, "consumer": self._consumer(int(queue)), "status": status}
+        if verdict == "fine":
+            self._absent.discard(int(queue))
+        elif verdict == "missing":
+            self._missing.set()
+            if int(queue) not in self._absent:
+                self._absent.add(int(queue))
+                _log.warning("a consumer is missing", extra=extra)
+        else:
+            _log.warning("a pull was refused", extra={**extra, "description": description})
+
+    async def _handle(self, current: Delivery) -> None:
+        """The outermost edge of a message: nothing that its handler does reaches further."""
+        try:
+            await self._handler(current)
+            if not current.settled:
+                self._log_failure("a handler left its message unsettled", current)
+                await self._hand_back(current, delay_s=self._retry_delay_s(current.attempt))
+        except asyncio.CancelledError:
+            await self._hand_back(current)
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            self._log_failure("a handler failed", current, error=error_site(error))
+            await self._hand_back(current, delay_s=self._retry_delay_s(current.attempt))
+        finally:
+            self._release(current)
+        await self._pull()
+
+    def _release(self, current: Delivery) -> None:
+        del self._in_hand[current]
+        self._book.finished()
+
+    async def _hand_back(self, current: Delivery, *, delay_s: float = 0.0) -> None:
+        try:
+            await current.nak(delay_s=delay_s)
+        except BusError as error:
+            self._log_failure("a message could not be handed back", current, error=error_site(error))
+
+    async def _pull(self) -> None:
+        """Ask for what the free slots allow."""
+        if self._stopping or not self._bus.connected:
+            return
+        loop = asyncio.get_running_loop()
+        pulls = self._book.plan(loop.time())
+        if not pulls:
+            return
+        try:
+            for pull in pulls:
+                reply = f"{self._inbox}.{pull.queue}.{pull.number}"
+                await self._bus.publish(self._pull_subjects[pull.queue], _body(pull), reply=reply)
+        except BusError as error:
+            # The book finds them lost and asks again.
+            _log.warning("cannot pull", extra={"stream": self._stream, "error": error_site(error)})
+        if self._book.next_due(loop.time()) < self._wakes_at:
+            self._wake.set()
+
+    async def _tend(self) -> None:
+        """Asks again when an answer is overdue, or a queue has rested."""
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            self._wake.clear()
+            if self._bus.connected:
+                lost = self._book.expire(loop.time())
+                if lost:
+                    _log.warning("pulls went unanswered", extra={"stream": self._stream, "pulls": lost})
+                await self._pull()
+            self._wakes_at = self._book.next_due(loop.time())
+            try:
+                async with asyncio.timeout_at(self._wakes_at):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat_s)
+            await self._heartbeat()
+
+    async def _heartbeat(self) -> None:
+        if not self._bus.connected:
+            return
+        try:
+            for current in tuple(self._in_hand):
+                await current.in_progress()
+        except BusError as error:
+            _log.warning("cannot send heartbeats", extra={"stream": self._stream, "error": error_site(error)})
+
+    async def _mend(self) -> None:
+        while True:
+            await self._missing.wait()
+            if self._repair is not None:
+                try:
+                    await self._repair()
+                except BusError as error:
+                    _log.warning("cannot repair", extra={"stream": self._stream, "error": error_site(error)})
+            self._missing.clear()
+
+    def _consumer(self, number: int) -> str:
+        return self._pull_subjects[number].rpartition(".")[2]
+
+    def _retry_delay_s(self, attempt: int) -> float:
+        return self._retry_delays_s[min(attempt, len(self._retry_delays_s)) - 1]
+
+    def _log_failure(self, what: str, current: Delivery, *, error: str = "") -> None:
+        extra = {"stream": self._stream, "subject": current.subject, "sequence": current.stream_sequence}
+        _log.error(what, extra={**extra, "attempt": current.attempt, "error": error})
+
+
+def _body(pull: Pull) -> bytes:
+    return b'{"batch":1,"expires":%d,"idle_heartbeat":%d}' % (int(pull.wait_s * _NS), int(pull.heartbeat_s * _NS))

@@ -1,0 +1,266 @@
+"""The client: send chat requests over the bus, read, watch and cancel their answers."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Literal, Self, Unpack
+
+from tokenbus.bus import Bus, BusOptions, Login
+from tokenbus.calls import call, cancel
+from tokenbus.errors import InvalidRequestError, RequestRefusedError, TokenbusError
+from tokenbus.inbox import BUFFER_BYTES, Inbox
+from tokenbus.live import LiveEvents, live_events
+from tokenbus.params import JsonObject, RequestParams, request_body
+from tokenbus.reader import Reader, ReadingTimes
+from tokenbus.replay import Replay
+from tokenbus.stream import ResponseStream
+from tokenbus.submission import PreparedRequest, prepare, submit
+from tokenbus_schemas import (
+    DEFAULT_ROOT,
+    DEFAULT_TENANT,
+    PRIORITY_CLASSES,
+    InvalidTokenError,
+    ModelList,
+    PriorityClass,
+    RequestId,
+    Response,
+    Subjects,
+)
+from tokenbus_schemas.control import CancelStatus
+from tokenbus_schemas.subjects import request_id as checked_request_id
+from tokenbus_schemas.subjects import tenant as checked_tenant
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_SERVERS: Final = "nats://127.0.0.1:4222"
+DEFAULT_TIMEOUT_S: Final = 600.0
+"""A request's whole time, queueing included; the same as in OpenAI's SDKs."""
+
+OnExit = Literal["cancel", "continue"]
+"""What leaving a stream before its end does to the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """Times and limits of a client."""
+
+    call_timeout_s: float = 5.0
+    """For one `cancel()` or `models()`."""
+    cancel_on_exit_s: float = 1.0
+    """Leaving a stream early waits at most this long until the router has taken the cancel."""
+    buffer_bytes: int = BUFFER_BYTES
+    """Unread live bytes that one stream may hold; beyond, the stream is healed by replay."""
+    times: ReadingTimes = field(default_factory=ReadingTimes)
+
+
+class Client:
+    """Sends chat requests over a bus. `connect()` makes one with a bus of its own; services pass theirs.
+
+    Enter it once. All streams of one client share one subscription; each has its own bounded buffer, so a slow reader
+    delays no other. A stream whose buffer is full is refilled by replay: it loses nothing.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        root: str = DEFAULT_ROOT,
+        options: ClientOptions | None = None,
+    ) -> None:
+        """Raises `InvalidTokenError` for a tenant or root that can not be one subject token."""
+        self._bus = bus
+        self._tenant = checked_tenant(tenant)
+        self._subjects = Subjects(root)
+        self._options = options or ClientOptions()
+        self._opened: LiveEvents | None = None
+        self._live_context = live_events(
+            bus, subjects=self._subjects, tenant=self._tenant, buffer_bytes=self._options.buffer_bytes
+        )
+
+    async def __aenter__(self) -> Self:
+        self._opened = await self._live_context.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened = None
+        await self._live_context.__aexit__(kind, error, trace)
+
+    async def respond(
+        self,
+        request: JsonObject | None = None,
+        *,
+        priority_class: PriorityClass = "standard",
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        request_id: str | None = None,
+        **params: Unpack[RequestParams],
+    ) -> Response:
+        """Send a request and wait for the whole answer: completed, incomplete or cancelled, as its `status` says.
+
+        The parameters are those of `stream()`. A cancel, as by `asyncio.timeout`, cancels the request too. Raises what
+        `stream()` raises, `ResponseFailedError` for a failed answer, and `AnswerLostError`.
+        """
+        async with self.stream(
+            request_body(request, params), priority_class=priority_class, timeout_s=timeout_s, request_id=request_id
+        ) as stream:
+            return await stream.response()
+
+    def stream(
+        self,
+        request: JsonObject | None = None,
+        *,
+        priority_class: PriorityClass = "standard",
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        request_id: str | None = None,
+        on_exit: OnExit = "cancel",
+        **params: Unpack[RequestParams],
+    ) -> ResponseStream:
+        """Send a request when entered, and read its answer while it is written.
+
+            async with client.stream(model="openai/gpt-4.1-mini", input="Hello") as stream: ...
+
+        `request` is a whole chat-request body, `params` its parameters one by one; a parameter in both is taken from
+        `params`. `timeout_s` counts from acceptance, queueing included, up to an hour. `request_id` is random unless
+        given: 1 to 64 characters of A-Z, a-z, 0-9, '_', '-', hard to guess, since who knows it may watch and cancel.
+        Leaving the `async with` before the end cancels the request, a cancelled task too; `on_exit="continue"` lets
+        it run, for `attach()` to come back to.
+
+        Entering returns once the request is accepted. It raises `RequestRefusedError` (`InvalidRequestError`,
+        `RequestTooLargeError`, `OverloadedError`, `NoRouterError`): nothing runs; or `BusError`, where it is not known
+        whether the request was accepted, after trying to cancel it. To send it again under the same id is safe.
+        """
+        if priority_class not in PRIORITY_CLASSES:
+            raise InvalidRequestError(f"must be one of {', '.join(PRIORITY_CLASSES)}", param="priority_class")
+        prepared = prepare(
+            request_body(request, params),
+            request_id=RequestId(secrets.token_urlsafe(24)) if request_id is None else _checked(request_id),
+            subject=self._subjects.request(self._tenant, priority_class),
+            channel=self._live.channel,
+            timeout_s=timeout_s,
+        )
+        reading = self._submitted(prepared, on_exit=on_exit)
+        return ResponseStream(reading, request_id=prepared.request_id, from_start=True)
+
+    def attach(self, request_id: str, *, after: int = -1) -> ResponseStream:
+        """Watch the answer of any request of this tenant, from any process: what is stored, then what comes.
+
+        Only events with a `sequence_number` greater than `after` come, but the terminal event always does. Leaving does
+        not cancel the request. Reading raises `UnknownRequestError` where there is no trace of the request.
+        """
+        identity = _checked(request_id)
+        return ResponseStream(self._attached(identity, after=after), request_id=identity, from_start=after < 0)
+
+    async def cancel(self, request_id: str) -> CancelStatus:
+        """Cancel any request of this tenant, in every phase, from any process.
+
+        `cancelled`: it has ended so; `cancelling`: its executor was told; `ended`: it had ended before; `unknown`: no
+        trace of it, and a mark is kept in case it still arrives. Raises `NoRespondersError` where no router runs, and
+        `BusTimeoutError` where it is not known whether it took effect; to ask again is safe.
+        """
+        subject = self._subjects.control(self._tenant, _checked(request_id))
+        return await cancel(self._bus, subject, timeout_s=self._options.call_timeout_s)
+
+    async def models(self) -> list[ModelList.Model]:
+        """Every model ID of the catalog, with its providers in order. Raises `BusError`."""
+        subject = self._subjects.models(self._tenant)
+        reply = await call(self._bus, subject, payload=b"", reply=ModelList, timeout_s=self._options.call_timeout_s)
+        return reply.models
+
+    @property
+    def _live(self) -> LiveEvents:
+        if self._opened is None:
+            raise RuntimeError("the client is not open; use it inside `async with`")
+        return self._opened
+
+    def _replay(self, request_id: RequestId) -> Replay:
+        return Replay(self._bus, subject=self._subjects.replay(self._tenant, request_id))
+
+    @asynccontextmanager
+    async def _submitted(self, request: PreparedRequest, *, on_exit: OnExit) -> AsyncGenerator[Reader]:
+        with self._live.inbox(request.request_id) as inbox:
+            reader = Reader(
+                inbox,
+                replay=self._replay(request.request_id),
+                request_id=request.request_id,
+                deadline=asyncio.get_running_loop().time() + request.timeout_s,
+                times=self._options.times,
+            )
+            refused = False
+            try:
+                try:
+                    await submit(self._bus, request)
+                except RequestRefusedError:
+                    refused = True
+                    raise
+                yield reader
+            finally:
+                if on_exit == "cancel" and not refused and not reader.sequencer.ended:
+                    await self._cancel_on_exit(request.request_id)
+
+    async def _cancel_on_exit(self, request_id: RequestId) -> None:
+        """Tells the router, whatever else is going on: this often runs in a task that is itself being cancelled."""
+        try:
+            async with asyncio.timeout(self._options.cancel_on_exit_s):
+                await self.cancel(request_id)
+        except (TokenbusError, TimeoutError) as error:
+            _log.warning("could not cancel", extra={"request_id": request_id, "problem": type(error).__name__})
+
+    @asynccontextmanager
+    async def _attached(self, request_id: RequestId, *, after: int) -> AsyncGenerator[Reader]:
+        inbox = Inbox(buffer_bytes=self._options.buffer_bytes)
+
+        async def mark_lost() -> None:
+            inbox.mark_lost()
+
+        # The subscription is at the server before the first replay is asked for, so nothing falls between the two.
+        subject = self._subjects.request_events(self._tenant, request_id)
+        subscription = await self._bus.subscribe(subject, lambda message: inbox.put(message.data))
+        forget = self._bus.on_reconnect(mark_lost)
+        try:
+            replay = self._replay(request_id)
+            yield Reader(
+                inbox, replay=replay, request_id=request_id, after=after, deadline=None, times=self._options.times
+            )
+        finally:
+            forget()
+            await subscription.unsubscribe()
+
+
+@asynccontextmanager
+async def connect(
+    servers: str | Sequence[str] = DEFAULT_SERVERS,
+    *,
+    tenant: str = DEFAULT_TENANT,
+    root: str = DEFAULT_ROOT,
+    login: Login | None = None,
+    bus_options: BusOptions | None = None,
+    options: ClientOptions | None = None,
+) -> AsyncGenerator[Client]:
+    """A client with a connection of its own: `async with tokenbus.connect() as client`.
+
+    `servers` are NATS URLs, which may hold user and password; `login` has the other ways to log in. `tenant` and `root`
+    are the subject tokens of the installation. Leaving closes the connection. Raises `BusUnavailableError` where no
+    server answers, `ValueError` for an impossible address, and `InvalidTokenError` for an impossible tenant or root.
+    """
+    checked_tenant(tenant)  # before five seconds go into a connection
+    Subjects(root)
+    async with (
+        Bus.connect(
+            servers, name="tokenbus client", login=login or Login(), options=bus_options or BusOptions()
+        ) as bus,
+        Client(bus, tenant=tenant, root=root, options=options) as client,
+    ):
+        yield client
+
+
+def _checked(request_id: str) -> RequestId:
+    try:
+        return checked_request_id(request_id)
+    except InvalidTokenError as error:
+        raise InvalidRequestError(str(error), param="request_id") from error

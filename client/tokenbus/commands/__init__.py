@@ -1,0 +1,10 @@
+"""The subcommands of this distribution."""
+
+from typing import Final
+
+from tokenbus.command import Register
+from tokenbus.commands import cancel, chat, models, watch
+
+BUILT_IN: Final[tuple[Register, ...]] = (chat.register, watch.register, cancel.register, models.register)
+
+__all__ = ["BUILT_IN"]

@@ -1,0 +1,13 @@
+"""Where an exception was raised, without what it says: its text may quote a prompt or an answer."""
+
+import traceback
+
+
+def error_site(error: BaseException) -> str:
+    """For a log line: `ValueError at app.py:57 in route`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    kind = type(error).__name__
+    if not frames:
+        return kind
+    last = frames[-1]
+    return f"{kind} at {last.filename.rpartition('/')[2]}:{last.lineno} in {last.name}"

@@ -1,0 +1,165 @@
+"""Reads one answer: live messages from its inbox, put in order, healed by replay. One task, no background work.
+
+The reader asks the replay service when
+
+- numbers are missing (a gap), or another attempt begins (a seam);
+- something may have been lost unseen: its inbox overflowed, the bus reconnected, the answer is watched from the middle;
+- nothing came for `silence_s`: the loss of the last message leaves no gap.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from tokenbus.errors import AnswerLostError, BusError, UnknownRequestError
+from tokenbus.inbox import Inbox
+from tokenbus.replay import Page, Replay
+from tokenbus.sequencer import Sequencer
+from tokenbus_schemas import EventLine, MalformedEventError, RequestId, split_message
+from tokenbus_schemas.replay import ReplayState
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S: Final = 0.02
+_LONGEST_PAUSE_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingTimes:
+    """How patient a reader is; seconds."""
+
+    silence_s: float = 5.0
+    """Without any event for this long, it asks for a replay."""
+    gap_s: float = 5.0
+    """A gap is given up after this long, while storage may still be behind the live path."""
+    stored_gap_s: float = 0.5
+    """The same when storage already holds later events: then what is missing was most likely never stored."""
+    unknown_s: float = 2.0
+    """A request that is attached to may be this young that the router has not seen it yet."""
+    grace_s: float = 10.0
+    """An accepted request must have its terminal event this long after its deadline."""
+
+
+class Reader:
+    """`batch()` until it returns nothing."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        *,
+        replay: Replay,
+        request_id: RequestId,
+        after: int = -1,
+        deadline: float | None,
+        times: ReadingTimes,
+    ) -> None:
+        """`deadline`, in the event loop's time, is known for an own request; None: attach to somebody's."""
+        self.sequencer = Sequencer(after=after)
+        self._inbox = inbox
+        self._replay = replay
+        self._request_id = request_id
+        self._deadline = deadline
+        self._times = times
+        self._loop = asyncio.get_running_loop()
+        self._after = after
+        self._started = self._quiet_since = self._loop.time()
+        self._next_ask = 0.0
+        self._pause_s = _FIRST_PAUSE_S
+        self._gap_since: float | None = None
+        self._state: ReplayState | None = None
+        self._replay_failed = False
+        if deadline is None:
+            self.sequencer.doubt()
+
+    async def batch(self) -> list[EventLine]:
+        """The next events, in order: all that came together. Empty after the terminal event. A cancel loses nothing.
+
+        Raises `AnswerLostError` (own request), `UnknownRequestError` (attached), and what `Replay.page` raises other
+        than `BusError`, which only makes it ask again.
+        """
+        while not self.sequencer.ended:
+            mail = self._inbox.take()
+            if mail.lost:
+                self.sequencer.doubt()
+            if events := self._feed(mail.payloads) or await self._turn():
+                self._quiet_since, self._gap_since = self._loop.time(), None
+                self._next_ask, self._pause_s = 0.0, _FIRST_PAUSE_S
+                return events
+        return []
+
+    def _feed(self, payloads: list[bytes]) -> list[EventLine]:
+        events: list[EventLine] = []
+        for payload in payloads:
+            try:
+                events += self.sequencer.feed(split_message(payload))
+            except MalformedEventError:
+                _log.warning("dropped a malformed event message", extra={"request_id": self._request_id})
+                self.sequencer.doubt()
+        return events
+
+    async def _turn(self) -> list[EventLine]:
+        """Nothing was in the inbox: wait, or have missing events replayed."""
+        now = self._loop.time()
+        lost_at = float("inf") if self._deadline is None else self._deadline + self._times.grace_s
+        if now >= lost_at:
+            raise AnswerLostError(self._request_id, state=self._state)
+        after = self.sequencer.missing_after
+        if after is None:
+            silent_at = self._quiet_since + self._times.silence_s
+            if not await self._inbox.wait(until=min(silent_at, lost_at)):
+                self.sequencer.doubt()
+            return []
+        if now < self._next_ask:
+            await self._inbox.wait(until=min(self._next_ask, lost_at))
+            return []
+        if self._gap_since is None and self.sequencer.has_gap:
+            self._gap_since = now
+        return await self._ask(after)
+
+    async def _ask(self, after: int) -> list[EventLine]:
+        try:
+            page = await self._replay.page(after=after)
+            events = self.sequencer.fill(page.lines, more=page.more)
+            if not events and page.state == "ended" and not page.lines and not page.more:
+                # Its number is not after ours: a terminal event that a service wrote for an overtaken attempt.
+                terminal = await self._replay.terminal()
+                events = self.sequencer.feed([terminal] if terminal is not None else [])
+        except BusError as error:
+            self._report_failed_replay(error)
+            page, events = None, []
+        if events:
+            return events
+        now = self._loop.time()
+        if page is not None:
+            self._quiet_since = now
+            self._note_state(page.state, now=now)
+        if self.sequencer.missing_after is not None:
+            self._next_ask = now + self._pause_s
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        return self._give_up_gap(page, now=now)
+
+    def _note_state(self, state: ReplayState, *, now: float) -> None:
+        self._state = state
+        if state == "unknown" and self._deadline is None and self.sequencer.cursor == self._after:
+            if now - self._started >= self._times.unknown_s and not self.sequencer.has_gap:
+                raise UnknownRequestError(self._request_id)
+            self.sequencer.doubt()
+
+    def _give_up_gap(self, page: Page | None, *, now: float) -> list[EventLine]:
+        if self._gap_since is None or not self.sequencer.has_gap:
+            return []
+        passed = page is not None and bool(page.lines) and page.lines[-1].sequence_number > self.sequencer.cursor
+        if now - self._gap_since < (self._times.stored_gap_s if passed else self._times.gap_s):
+            return []
+        _log.warning(
+            "events were lost for good", extra={"request_id": self._request_id, "after": self.sequencer.cursor}
+        )
+        return self.sequencer.skip()
+
+    def _report_failed_replay(self, error: BusError) -> None:
+        if not self._replay_failed:
+            self._replay_failed = True
+            _log.warning(
+                "no replay; asking on", extra={"request_id": self._request_id, "problem": type(error).__name__}
+            )

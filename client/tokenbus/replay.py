@@ -1,0 +1,53 @@
+"""The replay service, asked for one answer: stored events after a sequence number, page by page."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from pydantic_core import to_json
+
+from tokenbus.bus import Bus
+from tokenbus.calls import call
+from tokenbus.errors import CallRefusedError
+from tokenbus_schemas import Event, EventLine, ReplayPage, ReplayRequest, encode
+from tokenbus_schemas.replay import ReplayState
+
+PAGE_EVENTS: Final = 1000
+TIMEOUT_S: Final = 2.0
+
+
+class Page(NamedTuple):
+    """One answer of the replay service."""
+
+    state: ReplayState
+    lines: list[EventLine]
+    more: bool
+
+
+class Replay:
+    """Asks on one subject, `Subjects.replay(tenant, request_id)`."""
+
+    def __init__(self, bus: Bus, *, subject: str) -> None:
+        self._bus = bus
+        self._subject = subject
+
+    async def page(self, *, after: int) -> Page:
+        """Raises `BusError` (no answer: ask again), `ContractError` and `CallRefusedError`."""
+        question = ReplayRequest(after=after, limit=PAGE_EVENTS).model_dump_json().encode()
+        page = await call(self._bus, self._subject, payload=question, reply=ReplayPage, timeout_s=TIMEOUT_S)
+        if page.error is not None:
+            raise CallRefusedError(self._subject, error=page.error)
+        return Page(page.state, [_line(event) for event in page.events], page.more)
+
+    async def terminal(self) -> EventLine | None:
+        """The terminal event, whatever its number; None where none is stored. Raises as `page()`."""
+        after = -1
+        while True:
+            page = await self.page(after=after)
+            if not page.more or not page.lines:
+                return next((line for line in page.lines if line.is_terminal), None)
+            after = page.lines[-1].sequence_number
+
+
+def _line(event: Mapping[str, Any]) -> EventLine:
+    fields = to_json({name: value for name, value in event.items() if name not in ("type", "sequence_number")})[1:-1]
+    return EventLine(encode(Event(event["type"], b"," + fields if fields else b""), event["sequence_number"]))

@@ -1,0 +1,96 @@
+"""Publishing a chat request: checked, bounded in time, safe to repeat."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from pydantic_core import to_json
+
+from tokenbus.bus import Bus
+from tokenbus.cancel_guard import cancel_guard
+from tokenbus.errors import (
+    BusTimeoutError,
+    InvalidRequestError,
+    NoRouterError,
+    NoStreamError,
+    OverloadedError,
+    PayloadTooLargeError,
+    RequestTooLargeError,
+    StreamFullError,
+)
+from tokenbus_schemas import Channel, RequestHeaders, RequestId
+from tokenbus_schemas.headers import MAX_TIMEOUT_S, TRACEPARENT, TRACESTATE
+
+TRIES: Final = 3
+ACK_TIMEOUT_S: Final = 2.0
+ELECTION_S: Final = 1.0
+"""How long a stream may have no leader before we say that there is none."""
+RETRY_AFTER_S: Final = 1.0
+
+
+class PreparedRequest(NamedTuple):
+    """A chat request as it will stand on the bus."""
+
+    request_id: RequestId
+    subject: str
+    payload: bytes
+    headers: dict[str, str]
+    timeout_s: float
+
+
+def prepare(
+    body: Mapping[str, object], *, request_id: RequestId, subject: str, channel: Channel, timeout_s: float
+) -> PreparedRequest:
+    """Encodes a request; its trace context is the one that is current here.
+
+    Pydantic models in the body, such as output items of the openai package, are taken as they are. Raises
+    `InvalidRequestError` for a value that JSON has not, and for a timeout out of range.
+    """
+    if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise InvalidRequestError(f"must be more than 0 and at most {MAX_TIMEOUT_S:g} seconds", param="timeout_s")
+    try:
+        payload = to_json(body)
+    except ValueError as error:
+        raise InvalidRequestError("holds a value that JSON has not; send plain data", param="request") from error
+    trace: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(trace)
+    headers = RequestHeaders(
+        request_id=request_id,
+        channel=channel,
+        timeout_s=timeout_s,
+        traceparent=trace.get(TRACEPARENT),
+        tracestate=trace.get(TRACESTATE),
+    )
+    return PreparedRequest(request_id, subject, payload, headers.to_wire(), timeout_s)
+
+
+async def submit(bus: Bus, request: PreparedRequest) -> None:
+    """Returns when the request is stored, and so accepted.
+
+    A lost acknowledgement is answered by sending again: the router knows the request id and runs it once. Raises
+    `RequestRefusedError` (its kinds say why; nothing runs), or `BusTimeoutError` and other `BusError`s when no try was
+    acknowledged: then it may run.
+    """
+    unknown: BusTimeoutError | None = None
+    for _ in range(TRIES):
+        try:
+            with cancel_guard():
+                await bus.publish_stored(
+                    request.subject,
+                    request.payload,
+                    headers=request.headers,
+                    timeout_s=ACK_TIMEOUT_S,
+                    retry_for_s=ELECTION_S,
+                )
+        except BusTimeoutError as error:
+            unknown = error
+        except PayloadTooLargeError as error:
+            raise RequestTooLargeError(error.size, max_payload=error.max_payload) from error
+        except StreamFullError as error:
+            raise unknown or OverloadedError(retry_after_s=RETRY_AFTER_S) from error
+        except NoStreamError as error:
+            raise unknown or NoRouterError(request.subject) from error
+        else:
+            return
+    assert unknown is not None
+    raise unknown

@@ -1,0 +1,120 @@
+"""`tokenbus up` and `tokenbus demo`."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from tokenbus.command import Subcommands
+from tokenbus.errors import TokenbusError
+from tokenbus_local.demo import run_demo
+from tokenbus_local.environment import ProviderKeys, provider_keys
+from tokenbus_local.nats_server import NatsServerError
+from tokenbus_local.services import ServiceDiedError
+from tokenbus_local.stack import DEFAULT_SCRIPT, stack
+
+LOG_TAIL_BYTES: Final = 4000
+
+
+class LocalError(TokenbusError):
+    """Tokenbus could not be started, or a part of it died; the text says which."""
+
+
+def up(subcommands: Subcommands) -> None:
+    """Add `tokenbus up`."""
+    parser = subcommands.add_parser("up", help="start nats-server and every service on this machine, until Ctrl-C")
+    parser.add_argument("--port", type=int, default=4222, help="nats-server's port on 127.0.0.1; -1: a free one")
+    parser.add_argument("--executors", type=int, default=1, help="how many executor processes")
+    parser.add_argument("--store", type=Path, default=Path(".tokenbus/nats"), help="folder of the streams")
+    parser.add_argument("--script", default=DEFAULT_SCRIPT, help="how the simulator answers, where it does")
+    parser.set_defaults(run=_up)
+
+
+def demo(subcommands: Subcommands) -> None:
+    """Add `tokenbus demo`."""
+    parser = subcommands.add_parser("demo", help="start everything, send real requests, show the tokens arriving")
+    parser.set_defaults(run=_demo)
+
+
+async def _up(arguments: argparse.Namespace) -> int:
+    async with _told_in_one_line(), _until_signal() as stopped:
+        keys = _keys()
+        async with stack(
+            keys, store=arguments.store, port=arguments.port, executors=arguments.executors, script=arguments.script
+        ) as running:
+            print(f"Tokenbus is up at {running.nats_url}")
+            print(_who_answers(running.simulator_url))
+            print("Try: tokenbus chat -m openai/gpt-4.1-mini 'Say hello.'    Stop: Ctrl-C", flush=True)
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(running.watch())
+                await stopped.wait()
+                watching.cancel()
+            print("draining ...", flush=True)
+    return 0
+
+
+async def _demo(_: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(prefix="tokenbus-demo-") as scratch:
+        log_path = Path(scratch) / "services.log"
+        with log_path.open("wb") as log:
+            try:
+                async with _told_in_one_line(), stack(_keys(), store=Path(scratch) / "nats", log=log) as running:
+                    print(_who_answers(running.simulator_url), flush=True)
+                    async with asyncio.TaskGroup() as group:
+                        watching = group.create_task(running.watch())
+                        await run_demo(running.nats_url)
+                        watching.cancel()
+            except TokenbusError:
+                sys.stderr.write(log_path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace"))
+                raise
+    print("\nKeep it running: tokenbus up    Ask: tokenbus chat 'Say hello.'")
+    return 0
+
+
+def _keys() -> ProviderKeys:
+    return provider_keys(os.environ, dotenv=Path(".env"))
+
+
+def _who_answers(simulator_url: str | None) -> str:
+    if simulator_url is None:
+        return "Answers come from OpenAI (OPENAI_API_KEY is set)."
+    return f"Answers come from the SIMULATOR at {simulator_url}, not from a model: set OPENAI_API_KEY for real ones."
+
+
+@asynccontextmanager
+async def _until_signal() -> AsyncGenerator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set; a second one of them interrupts as usual."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stop() -> None:
+        stopped.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    for number in signals:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield stopped
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def _told_in_one_line() -> AsyncGenerator[None]:
+    """What may go wrong with a local process becomes a `LocalError`."""
+    problem: Exception | None = None
+    try:
+        yield
+    except* (NatsServerError, ServiceDiedError) as problems:
+        problem = problems.exceptions[0]
+    if problem is not None:
+        raise LocalError(str(problem)) from problem

@@ -1,0 +1,64 @@
+"""The executor put together: what it listens to, and the worker that feeds it."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from tokenbus.bus import Bus, KvChange
+from tokenbus_chassis.terminal import TerminalWriter
+from tokenbus_chassis.topology import ensure_topology
+from tokenbus_chassis.worker import Worker
+from tokenbus_executor.answer import Surroundings
+from tokenbus_executor.directory import PROVIDERS_KEY, ProviderDirectory
+from tokenbus_executor.keys import Keyring
+from tokenbus_executor.settings import ExecutorSettings
+from tokenbus_executor.stops import Stops
+from tokenbus_executor.upstreams import UpstreamClients
+from tokenbus_executor.work import WorkHandler
+from tokenbus_schemas import PRIORITY_CLASSES, Pool
+
+
+@asynccontextmanager
+async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -> AsyncGenerator[Worker]:
+    """Everything an executor needs, and its worker, which does not pull yet.
+
+    Waits until a router has published the providers. Raises `BusError`.
+    """
+    await ensure_topology(bus, settings.topology())
+    async with AsyncExitStack() as exits:
+        providers = ProviderDirectory()
+
+        def on_change(change: KvChange) -> None:
+            if change.key == PROVIDERS_KEY and change.value is not None:
+                providers.replace(change.value)
+
+        watch = await bus.kv_watch(settings.topology().catalog.name, on_change)
+        exits.push_async_callback(watch.stop)
+        await providers.known()
+        pools = [Pool(name) for name in settings.pools() or providers.pools]
+        topology = settings.topology(pools=tuple(pools))
+        await ensure_topology(bus, topology)
+        stops = Stops(bus, subjects=topology.subjects, clock=time.time)
+        await stops.listen()
+        clients = await exits.enter_async_context(UpstreamClients.open(keyring, budgets=settings.budgets()))
+        around = Surroundings(
+            bus=bus,
+            subjects=topology.subjects,
+            topology=topology,
+            terminal=TerminalWriter(bus, subjects=topology.subjects, stream=topology.results.name),
+            stops=stops,
+            providers=providers,
+            clients=clients,
+            budgets=settings.budgets(),
+        )
+        # All pools of a class before the next class: a class is more urgent than a pool is.
+        consumers = [topology.work_consumer(pool, urgency).name for urgency in PRIORITY_CLASSES for pool in pools]
+        yield Worker(
+            bus,
+            stream=topology.work.name,
+            consumers=consumers,
+            slots=settings.slots,
+            handler=WorkHandler(around),
+            ack_wait_s=settings.ack_wait_s,
+            repair=lambda: ensure_topology(bus, topology),
+        )

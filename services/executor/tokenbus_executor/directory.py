@@ -1,0 +1,50 @@
+"""The providers, as the router publishes them in the catalog bucket."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from tokenbus_executor.errors import UpstreamError
+from tokenbus_schemas import ErrorCode, ProviderRow, ProviderTable
+from tokenbus_translate import failure
+
+PROVIDERS_KEY = "providers"
+
+_log = logging.getLogger(__name__)
+
+
+class ProviderDirectory:
+    """Provider rows by name, kept current while the process runs."""
+
+    def __init__(self) -> None:
+        self._rows: Mapping[str, ProviderRow] = {}
+        self._known = asyncio.Event()
+
+    @property
+    def pools(self) -> list[str]:
+        """The pools of all providers, each once, in the catalog's order."""
+        return list(dict.fromkeys(row.pool for row in self._rows.values()))
+
+    def row(self, provider: str) -> ProviderRow:
+        """Raises `UpstreamError` (`target_unavailable`) for a provider that the catalog no longer has."""
+        row = self._rows.get(provider)
+        if row is None:
+            raise UpstreamError(failure(ErrorCode.TARGET_UNAVAILABLE, f"provider {provider} left the catalog"))
+        return row
+
+    def replace(self, value: bytes) -> None:
+        """Take a new table; one that can not be read is logged, and the last good one stays."""
+        try:
+            table = ProviderTable.model_validate_json(value)
+        except ValidationError as error:
+            problems = [problem["loc"] for problem in error.errors(include_input=False)]
+            _log.error("unreadable provider table, keeping the last one", extra={"places": problems})
+            return
+        self._rows = {row.name: row for row in table.providers}
+        self._known.set()
+
+    async def known(self) -> None:
+        """Returns when a table has been read: the router publishes it when it starts."""
+        await self._known.wait()

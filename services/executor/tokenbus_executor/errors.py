@@ -1,0 +1,19 @@
+"""Errors of the executor.
+
+StopRequest     somebody asked that this request stop; carries the reason
+UpstreamError   an upstream call failed; carries the `UpstreamFailure`
+"""
+
+from tokenbus_translate import UpstreamFailure
+
+
+class StopRequest(Exception):  # noqa: N818 - it stops a request, it is no error of anyone
+    """Raised inside a request's task group when a stop message names it."""
+
+
+class UpstreamError(Exception):
+    """An upstream gave no answer, or no whole one; `failure` says why, in our terms."""
+
+    def __init__(self, failure: UpstreamFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure

@@ -1,0 +1,47 @@
+"""Takes work from the queues: one `Answer` for each delivery, acknowledged when it has ended."""
+
+import logging
+import time
+
+from pydantic import ValidationError
+
+from tokenbus_chassis.delivery import Delivery
+from tokenbus_chassis.terminal import OvertakenError
+from tokenbus_executor.answer import Answer, Surroundings
+from tokenbus_schemas import WorkOrder
+from tokenbus_schemas.headers import ORIGIN, REASON
+
+_log = logging.getLogger(__name__)
+
+
+class WorkHandler:
+    """Handles deliveries of WORK; calls may overlap."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    async def __call__(self, delivery: Delivery) -> None:
+        """Returns when the delivery is settled. Raises `BusError`; then the work is delivered again."""
+        try:
+            order = WorkOrder.model_validate_json(delivery.data)
+        except ValidationError as error:
+            await self._bury(delivery, problems=[problem["loc"] for problem in error.errors(include_input=False)])
+            return
+        started = time.monotonic()
+        answer = Answer(order, attempt=order.attempt_base + delivery.attempt, around=self._around)
+        try:
+            await answer.run()
+        except OvertakenError as overtaken:
+            # The newer delivery owns the message: an ack from this one would take it away.
+            delivery.abandon()
+            fields = {"request_id": order.request_id, "attempt": overtaken.attempt, "newer": overtaken.newer}
+            _log.warning("overtaken by a later attempt", extra=fields)
+            return
+        await delivery.ack()
+        _log.info("request ended", extra={**answer.log_fields(), "duration_s": round(time.monotonic() - started, 3)})
+
+    async def _bury(self, delivery: Delivery, *, problems: list[tuple[int | str, ...]]) -> None:
+        _log.error("a work order can not be read", extra={"subject": delivery.subject, "places": problems})
+        headers = {ORIGIN: delivery.subject, REASON: f"no work order: {problems[:3]}"}
+        await self._around.bus.publish_stored(self._around.subjects.dead("work"), delivery.data, headers=headers)
+        await delivery.ack()

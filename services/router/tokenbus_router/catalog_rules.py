@@ -1,0 +1,132 @@
+"""What the parts of a catalog must mean together: every name is defined, and every setting has an effect.
+
+A setting without effect is a mistake that nobody sees until the day it was meant for, so it is refused as well.
+"""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from urllib.parse import urlsplit
+
+from tokenbus_router.catalog import PATTERN_END, Catalog, ModelEntry, ProviderEntry, targets_of
+from tokenbus_router.yaml_text import Path
+from tokenbus_schemas.model_id import InvalidModelIdError, ModelId
+
+Broken = tuple[Path, str]
+"""The place and what is wrong there."""
+
+
+def broken_rules(catalog: Catalog) -> Iterator[Broken]:
+    """Every broken rule of a catalog whose form is right."""
+    for name, provider in catalog.providers.items():
+        yield from _provider(("providers", name), entry=provider)
+    for model_id, entry in catalog.models.items():
+        yield from _model_id(model_id)
+        yield from _targets(model_id, entry=entry, catalog=catalog)
+    yield from _aliases(catalog)
+    yield from _unused_providers(catalog)
+
+
+def _provider(path: Path, *, entry: ProviderEntry) -> Iterator[Broken]:
+    problem = _url_problem(entry.base_url)
+    if problem is not None:
+        yield (*path, "base_url"), problem
+    if len(set(entry.apis)) < len(entry.apis):
+        yield (*path, "apis"), "names an API twice; remove one"
+
+
+def _url_problem(url: str) -> str | None:
+    """The URL itself is never quoted: someone may have put a key into it."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "is no URL; write one such as https://api.openai.com/v1"
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+        return "must be a URL that starts with https:// or http://, such as https://api.openai.com/v1"
+    if parts.username is not None or parts.password is not None:
+        return "must hold no credentials; name the key's environment variable in api_key_env"
+    if parts.query or parts.fragment or url.endswith(("/", "?", "#")):
+        return "must end in the path of the API, without a slash, query or fragment: https://api.openai.com/v1"
+    return None
+
+
+def _model_id(model_id: str) -> Iterator[Broken]:
+    path: Path = ("models", model_id)
+    is_pattern = model_id.endswith(PATTERN_END)
+    try:
+        parsed = ModelId.parse(model_id.removesuffix(PATTERN_END))
+    except InvalidModelIdError:
+        parsed = None
+    if is_pattern and (parsed is None or parsed.family is not None):
+        yield path, "must be <family>/*, such as openai/*: one name, a slash and a star"
+    elif not is_pattern and (parsed is None or parsed.family is None):
+        yield (
+            path,
+            (
+                "must be <family>/<name>, such as openai/gpt-4.1-mini: letters, digits and . _ : @ + - in each part; "
+                "a short name is an alias of such an ID"
+            ),
+        )
+
+
+def _targets(model_id: str, *, entry: ModelEntry, catalog: Catalog) -> Iterator[Broken]:
+    path: Path = ("models", model_id)
+    targets = targets_of(entry)
+    seen: set[tuple[str, str | None, str | None]] = set()
+    default_name = model_id.partition("/")[2]
+    for index, target in enumerate(targets):
+        place = (*path, "targets", index)
+        key = (target.provider, target.model or default_name, target.api)
+        if key in seen:
+            yield place, "stands twice in this list; remove one"
+        seen.add(key)
+        if model_id.endswith(PATTERN_END) and target.model is not None:
+            yield (*place, "model"), "has no effect on a pattern, which passes each name on; remove it"
+        provider = catalog.providers.get(target.provider)
+        name_place = place if isinstance(entry.targets[index], str) else (*place, "provider")
+        if provider is None:
+            yield name_place, f"{target.provider!r} is not a provider; {_suggest(target.provider, catalog=catalog)}"
+        elif target.api is not None and target.api not in provider.apis:
+            yield (*place, "api"), f"{target.provider} has no {target.api}; it has: {', '.join(provider.apis)}"
+        elif target.api is None and entry.api is not None and entry.api not in provider.apis:
+            yield (*path, "api"), f"{target.provider} has no {entry.api}; it has: {', '.join(provider.apis)}"
+    if entry.api is not None and all(target.api is not None for target in targets):
+        yield (*path, "api"), "has no effect: every target has an api of its own; remove it"
+
+
+def _suggest(name: str, *, catalog: Catalog) -> str:
+    close = get_close_matches(name, catalog.providers, n=1)
+    return f"did you mean {close[0]}?" if close else f"defined: {', '.join(sorted(catalog.providers))}"
+
+
+def _aliases(catalog: Catalog) -> Iterator[Broken]:
+    owners = {model_id: model_id for model_id in catalog.models}
+    for model_id, entry in catalog.models.items():
+        for index, alias in enumerate(entry.aliases):
+            place: Path = ("models", model_id, "aliases", index)
+            if model_id.endswith(PATTERN_END):
+                yield place, "has no effect: a pattern is no single model; give the alias to an entry of its own"
+                continue
+            if not _is_model_id(alias):
+                yield place, "must be letters, digits and . _ : @ + -, in parts divided by slashes"
+            elif alias in owners:
+                yield place, f"{alias} already names {owners[alias]}; remove one"
+            owners.setdefault(alias, model_id)
+
+
+def _is_model_id(text: str) -> bool:
+    try:
+        ModelId.parse(text)
+    except InvalidModelIdError:
+        return False
+    return True
+
+
+def _unused_providers(catalog: Catalog) -> Iterator[Broken]:
+    used = {target.provider for entry in catalog.models.values() for target in targets_of(entry)}
+    for name in catalog.providers:
+        if name not in used:
+            yield (
+                ("providers", name),
+                f"has no effect: no model names it; add models or a pattern {name}/*, or remove it",
+            )

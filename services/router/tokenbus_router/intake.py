@@ -1,0 +1,220 @@
+"""What becomes of a chat-request event. Pure.
+
+the subject or the identity is unusable    Dead: there is nowhere to answer
+anything else is wrong                     Refused: `response.failed` names the field
+else                                       Admitted: a work order for the pool of the first target
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple, cast
+
+import orjson
+
+from tokenbus_router.routing import route
+from tokenbus_router.routing_table import RoutingTable
+from tokenbus_router.unanswered import Asked
+from tokenbus_schemas import (
+    PRIORITY_CLASSES,
+    Channel,
+    ErrorBody,
+    ErrorCode,
+    Pool,
+    PriorityClass,
+    RequestError,
+    RequestHeaders,
+    RequestId,
+    Subjects,
+    Tenant,
+    WorkOrder,
+    check_request,
+    parse_identity,
+    parse_request_headers,
+)
+from tokenbus_schemas.headers import TRACEPARENT, TRACESTATE
+from tokenbus_schemas.model_id import MAX_LENGTH
+from tokenbus_schemas.subjects import is_priority_class, tenant
+from tokenbus_translate.chat_request import to_responses
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message of REQUESTS."""
+
+    subject: str
+    headers: Mapping[str, str]
+    payload: bytes
+    accepted_at: float
+    """The broker's timestamp, Unix seconds."""
+
+
+class Sender(NamedTuple):
+    """What subject and identity headers say."""
+
+    tenant: Tenant
+    priority_class: PriorityClass
+    request_id: RequestId
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Nobody can be answered."""
+
+    error: ErrorBody
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The sender reads why in a failed response."""
+
+    asked: Asked
+    error: ErrorBody
+    echo: Mapping[str, object] | None = None
+    """The normalised request, where it got that far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Work for a pool."""
+
+    asked: Asked
+    pool: Pool
+    priority_class: PriorityClass
+    payload: bytes
+    """The work order."""
+    message_id: str
+    """Deduplicates the work, should the request be delivered to a router again."""
+    headers: Mapping[str, str]
+    """Trace context, passed on."""
+    request: Mapping[str, object]
+    """The normalised request: the echo, should the work be refused after all."""
+
+
+_CLASSES: Final = ", ".join(PRIORITY_CLASSES)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Decides; holds what does not change from request to request."""
+
+    table: RoutingTable
+    subjects: Subjects
+    default_timeout_s: float
+
+    def identify(self, arrival: Arrival) -> Sender | Dead:
+        """Where answers go, whatever the rest of the message is."""
+        try:
+            asker, priority_class = self._address(arrival.subject)
+            request_id, channel = parse_identity(arrival.headers)
+        except RequestError as error:
+            return Dead(error.body)
+        return Sender(asker, priority_class, request_id, channel)
+
+    def decide(self, arrival: Arrival, *, sender: Sender, now: float) -> Refused | Admitted:
+        """`now`: Unix seconds. Raises nothing, whatever was sent."""
+        body = _parse(arrival.payload)
+        asked = Asked(sender.tenant, sender.request_id, sender.channel, _model_of(body), arrival.accepted_at)
+        try:
+            return self._admit(body, asked=asked, arrival=arrival, priority_class=sender.priority_class, now=now)
+        except RequestError as error:
+            return Refused(asked, error.body, _echo(body))
+
+    def _admit(
+        self, body: object, *, asked: Asked, arrival: Arrival, priority_class: PriorityClass, now: float
+    ) -> Admitted:
+        headers = parse_request_headers(arrival.headers)
+        deadline = self._deadline(arrival, headers=headers, now=now)
+        if isinstance(body, RequestError):
+            raise body
+        request = check_request(body)
+        targets = route(request, table=self.table)
+        normalised = _normalised(body)
+        order = WorkOrder(
+            version=1,
+            request_id=asked.request_id,
+            tenant=asked.tenant,
+            channel=asked.channel,
+            priority_class=priority_class,
+            accepted_at=arrival.accepted_at,
+            deadline=deadline,
+            hop=1,
+            attempt_base=0,
+            model=request.model,
+            request=normalised,
+            targets=list(targets),
+            recovery="fail",
+        )
+        return Admitted(
+            asked=asked,
+            pool=Pool(targets[0].pool),
+            priority_class=priority_class,
+            payload=_dump(order),
+            message_id=f"{asked.tenant}.{asked.request_id}.{order.hop}",
+            headers=_trace_context(headers),
+            request=normalised,
+        )
+
+    def _address(self, subject: str) -> tuple[Tenant, PriorityClass]:
+        try:
+            address = self.subjects.parse_request(subject)
+            asker = tenant(address.tenant)
+        except ValueError as error:  # InvalidTokenError is one
+            raise RequestError(ErrorCode.INVALID_SUBJECT, str(error)) from error
+        if not is_priority_class(address.priority_class):
+            raise RequestError(ErrorCode.INVALID_SUBJECT, f"subject {subject!r} ends in no class; classes: {_CLASSES}")
+        return asker, address.priority_class
+
+    def _deadline(self, arrival: Arrival, *, headers: RequestHeaders, now: float) -> float:
+        timeout_s = self.default_timeout_s if headers.timeout_s is None else headers.timeout_s
+        deadline = arrival.accepted_at + timeout_s
+        if now >= deadline:
+            raise RequestError(
+                ErrorCode.DEADLINE_EXCEEDED,
+                f"the request's time of {timeout_s:g} s was up before it was routed; send it again with more time",
+            )
+        return deadline
+
+
+def _parse(payload: bytes) -> object:
+    """The JSON value, or the error that says why there is none."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        return RequestError(ErrorCode.INVALID_JSON, f"the payload is not JSON: {error.msg}", param=None)
+
+
+def _model_of(body: object) -> str:
+    """The model as far as an unchecked body names one."""
+    model = cast("dict[str, object]", body).get("model") if isinstance(body, dict) else None
+    return model if isinstance(model, str) and len(model) <= MAX_LENGTH else ""
+
+
+def _normalised(body: object) -> dict[str, object]:
+    """Open Responses plus chat-only parameters, of a body that was checked."""
+    return to_responses(
+        {name: value for name, value in cast("dict[str, object]", body).items() if name not in ("model", "tokenbus")}
+    )
+
+
+def _echo(body: object) -> Mapping[str, object] | None:
+    try:
+        check_request(body)
+        return _normalised(body)
+    except RequestError:
+        return None
+
+
+def _dump(order: WorkOrder) -> bytes:
+    # The fields of a pydantic object are its `__dict__`: orjson walks them ten times faster than `model_dump_json`.
+    try:
+        return orjson.dumps(vars(order), default=vars)
+    except orjson.JSONEncodeError as error:
+        raise RequestError(
+            ErrorCode.INVALID_VALUE, "the request is nested too deeply; send at most 200 levels", param=None
+        ) from error
+
+
+def _trace_context(headers: RequestHeaders) -> Mapping[str, str]:
+    context = {TRACEPARENT: headers.traceparent, TRACESTATE: headers.tracestate}
+    return {name: value for name, value in context.items() if value is not None}

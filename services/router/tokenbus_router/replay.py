@@ -1,0 +1,63 @@
+"""The replay service: joins what EVENTS captured with the terminal event that RESULTS has."""
+
+from typing import Final
+
+from pydantic import ValidationError
+
+from tokenbus.bus import Bus
+from tokenbus_chassis.terminal import Ended, parse_end
+from tokenbus_chassis.topology import Topology
+from tokenbus_router.admissions import Admissions
+from tokenbus_router.replay_page import PageBuilder
+from tokenbus_schemas import ReplayRequest, RequestId, Tenant
+from tokenbus_schemas.requests import first_problem
+
+_BATCH: Final = 512
+"""Messages read at once. A page of single tokens needs two reads, one of bursts needs one."""
+
+
+class Replay:
+    """Answers replay calls."""
+
+    def __init__(self, bus: Bus, *, topology: Topology, admissions: Admissions) -> None:
+        self._bus = bus
+        self._topology = topology
+        self._admissions = admissions
+
+    async def page(self, tenant: Tenant, request_id: RequestId, *, payload: bytes) -> bytes:
+        """The JSON of a `ReplayPage`. Raises `RequestError` for a payload that is no question, and `BusError`."""
+        question = _parse(payload)
+        subjects = self._topology.subjects
+        # RESULTS first: whatever was published before an end that we see is in EVENTS by the time we read there.
+        result = await self._bus.last_message(self._topology.results.name, subjects.result(tenant, request_id))
+        end = None if result is None else parse_end(result)
+        builder = PageBuilder(
+            after=question.after,
+            limit=question.limit,
+            max_bytes=self._bus.max_payload // 2,
+            end=end.line if isinstance(end, Ended) else None,
+        )
+        await self._feed(builder, subject=subjects.request_events(tenant, request_id))
+        if builder.empty and end is None:
+            admitted = await self._admissions.find(tenant, request_id)
+            return builder.close(otherwise="unknown" if admitted is None else "queued")
+        return builder.close(otherwise="streaming")
+
+    async def _feed(self, builder: PageBuilder, *, subject: str) -> None:
+        start = 1
+        while not builder.full:
+            stored = await self._bus.read_stored(
+                self._topology.events.name, subject, start_sequence=start, batch=_BATCH
+            )
+            for message in stored.messages:
+                builder.feed(message.data)
+            if not stored.remaining or not stored.messages:
+                return
+            start = stored.next_sequence
+
+
+def _parse(payload: bytes) -> ReplayRequest:
+    try:
+        return ReplayRequest.model_validate_json(payload or b"{}")
+    except ValidationError as error:
+        raise first_problem(error) from error
