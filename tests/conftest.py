@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -41,10 +41,6 @@ class NatsServer:
     @property
     def url(self) -> str:
         return f"nats://127.0.0.1:{self._port}"
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return "127.0.0.1", self._port
 
     def start(self) -> None:
         """Returns once it listens; the ports file is written after that, so there is no race."""
@@ -81,6 +77,12 @@ class NatsServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def reconfigure(self, config: str) -> None:
+        """The running server reads its configuration again."""
+        self._config.write_text(config)
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def lose_store(self) -> None:
         """For a killed server: it comes back empty."""
         self.store = self.store.with_name(f"{self.store.name}-{secrets.token_hex(4)}")
@@ -93,7 +95,8 @@ class NatsServer:
         self._process = None
 
 
-StartNatsServer = Callable[..., NatsServer]
+class StartNatsServer(Protocol):
+    def __call__(self, *, config: str = CONFIG, arguments: Sequence[str] = ()) -> NatsServer: ...
 
 
 @pytest.fixture(scope="session")
@@ -144,8 +147,5 @@ async def bus(nats_url: str) -> AsyncGenerator[Bus]:
 async def eventually(fact: Callable[[], bool], *, timeout_s: float = 5.0) -> None:
     """Returns when `fact()` holds; fails the test otherwise."""
     async with asyncio.timeout(timeout_s):
-        while not fact():
+        while not fact():  # noqa: ASYNC110 - the facts are of other processes, which set no event
             await asyncio.sleep(0.002)
-
-
-EXECUTABLE_ENVIRONMENT = {"PATH": os.environ.get("PATH", "")}

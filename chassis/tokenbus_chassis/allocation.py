@@ -5,8 +5,8 @@ A request for one message holds one slot until it is answered. Queues are listed
 1. No more is asked for than slots are free.
 2. A queue that nothing is asked of is *deaf*: we would not learn of a message there. While slots suffice, no queue is
    deaf.
-3. Where they do not, half go to the first deaf queues in priority, the other half (a single slot: every second turn)
-   go round all deaf queues. So the first classes are favoured and none starves.
+3. Where they do not, half of them go to the first deaf queues in priority and half go round the others (a single slot:
+   in turn). So the first classes are favoured and none starves.
 4. Slots left over go where messages are known to wait, in order of priority.
 5. Of what is then left a part goes round all queues, up to `depth` requests each, so that a burst finds several open.
    The rest stays free for the queue where the next message shows that more are waiting.
@@ -48,8 +48,8 @@ def allocate(free: int, queues: Sequence[Queue], *, turn: int, depth: int = 1) -
 
 
 def _chosen(deaf: list[int], free: int, *, turn: int) -> list[int]:
-    """Rule 3, with fewer slots than deaf queues."""
+    """Rule 3, with fewer slots than deaf queues. Over the turns the second half passes each of the others equally."""
     favoured = (free + 1 - turn % 2) // 2
-    others = deaf[favoured:]
-    start = (turn // 2) * (free - favoured or 1) % len(others)
+    others = deaf[(free + 1) // 2 :]
+    start = turn * free // 2 % len(others)
     return [*deaf[:favoured], *(others[start:] + others[:start])[: free - favoured]]

@@ -42,8 +42,9 @@ class PullTimes:
     """Rhythm in which the server says that such a request is still open; twice this without a word and it is lost."""
     tight_s: float = 1.0
     """Open time when all queues are served but few slots are left over."""
-    scarce_s: float = 0.1
-    """Open time when queues take turns: the longest that a message waits for its queue's turn, per turn."""
+    scarce_s: float = 0.02
+    """Open time per idle slot when queues take turns, so that 50 requests a second are made, however many the slots.
+    A message waits for its queue's turn for at most about twice this per queue."""
     probe_s: float = 0.002
     """Open time while messages are known to wait elsewhere. (`no_wait` would be shorter, but such a request stays open
     without end at a consumer that has reached its `max_ack_pending`.)"""
@@ -165,7 +166,7 @@ class PullBook:
         if probe:
             return self._times.probe_s
         if scarce:
-            return self._times.scarce_s
+            return self._times.scarce_s * (self._slots - self.running)
         return self._times.roomy_s if self._slots >= _ROOMY * len(self._queues) else self._times.tight_s
 
     def _open(self, queue: int, now: float, *, wait_s: float) -> Pull:

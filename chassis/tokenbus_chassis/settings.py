@@ -23,64 +23,83 @@ class ServiceSettings(BaseSettings):
     )
 
     nats_url: str = Field(
-        "nats://127.0.0.1:4222", description="NATS servers, with commas between; may hold user and password or a token."
+        default="nats://127.0.0.1:4222",
+        description="NATS servers, with commas between; may hold user and password or a token.",
     )
-    nats_user: str | None = Field(None, description="NATS user, if not in the URL.")
-    nats_password: SecretStr | None = Field(None, description="Password of that user.")
-    nats_token: SecretStr | None = Field(None, description="NATS token, instead of a user.")
-    nats_credentials_file: str | None = Field(None, description="File with a NATS user's JWT and seed.")
-    nats_nkey_seed_file: str | None = Field(None, description="File with an nkey seed.")
-    nats_ca_file: str | None = Field(None, description="Certificate authority of the NATS servers, if it is private.")
+    nats_user: str | None = Field(default=None, description="NATS user, if not in the URL.")
+    nats_password: SecretStr | None = Field(default=None, description="Password of that user.")
+    nats_token: SecretStr | None = Field(default=None, description="NATS token, instead of a user.")
+    nats_credentials_file: str | None = Field(default=None, description="File with a NATS user's JWT and seed.")
+    nats_nkey_seed_file: str | None = Field(default=None, description="File with an nkey seed.")
+    nats_ca_file: str | None = Field(
+        default=None, description="Certificate authority of the NATS servers, if it is private."
+    )
     nats_connect_timeout_s: float = Field(
-        30.0, gt=0, description="How long to wait for NATS at start before giving up with exit code 1."
+        default=30.0, gt=0, description="How long to wait for NATS at start before giving up with exit code 1."
     )
     nats_ping_interval_s: float = Field(
-        _OPTIONS.ping_interval_s, gt=0, description="Two unanswered pings in this rhythm end a connection."
+        default=_OPTIONS.ping_interval_s, gt=0, description="Two unanswered pings in this rhythm end a connection."
     )
     root: str = Field(
-        DEFAULT_ROOT,
+        default=DEFAULT_ROOT,
         pattern=f"^{TOKEN_PATTERN}$",
         description="First token of all subjects; names streams and buckets.",
     )
     drain_timeout_s: float = Field(
-        25.0,
+        default=25.0,
         gt=0,
         description="How long work in flight may go on after SIGTERM; shorter than the pod's grace period.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line logged.")
-    log_format: Literal["json", "text"] = Field("json", description="One JSON object per line, or text for people.")
-    health_host: str = Field("0.0.0.0", description="Where health is served.")  # noqa: S104 - probes come from outside
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe line logged."
+    )
+    log_format: Literal["json", "text"] = Field(
+        default="json", description="One JSON object per line, or text for people."
+    )
+    health_host: str = Field(default="0.0.0.0", description="Where health is served.")  # noqa: S104 - probes come from outside
     health_port: int = Field(
-        0, ge=0, le=65535, description="Port of `/healthz` and `/readyz`; 0: health is not served."
+        default=0, ge=0, le=65535, description="Port of `/healthz` and `/readyz`; 0: health is not served."
     )
     notify_socket: str | None = Field(
-        None, validation_alias="NOTIFY_SOCKET", description="Set by systemd or `tokenbus up`, which wait for READY=1."
+        default=None,
+        validation_alias="NOTIFY_SOCKET",
+        description="Set by systemd or `tokenbus up`, which wait for READY=1.",
     )
-    stream_replicas: int = Field(_LIMITS.replicas, ge=1, le=5, description="Copies of every stream and bucket.")
+    stream_replicas: int = Field(default=_LIMITS.replicas, ge=1, le=5, description="Copies of every stream and bucket.")
     requests_max_bytes: int = Field(
-        _LIMITS.requests_max_bytes, gt=0, description="Bytes of requests not yet routed; then new ones are refused."
+        default=_LIMITS.requests_max_bytes,
+        gt=0,
+        description="Bytes of requests not yet routed; then new ones are refused.",
     )
     work_max_bytes: int = Field(
-        _LIMITS.work_max_bytes, gt=0, description="Bytes of work not yet done, all pools; then new work is refused."
+        default=_LIMITS.work_max_bytes,
+        gt=0,
+        description="Bytes of work not yet done, all pools; then new work is refused.",
     )
     work_max_messages_per_subject: int = Field(
-        _LIMITS.work_max_messages_per_subject, gt=0, description="Work waiting per pool and class; then it is refused."
+        default=_LIMITS.work_max_messages_per_subject,
+        gt=0,
+        description="Work waiting per pool and class; then it is refused.",
     )
     events_max_bytes: int = Field(
-        _LIMITS.events_max_bytes, gt=0, description="Bytes of events kept for replay; then the oldest go."
+        default=_LIMITS.events_max_bytes, gt=0, description="Bytes of events kept for replay; then the oldest go."
     )
-    events_max_age_s: float = Field(_LIMITS.events_max_age_s, gt=0, description="How long events can be replayed.")
+    events_max_age_s: float = Field(
+        default=_LIMITS.events_max_age_s, gt=0, description="How long events can be replayed."
+    )
     results_max_bytes: int = Field(
-        _LIMITS.results_max_bytes, gt=0, description="Bytes of final responses kept; then the oldest go."
+        default=_LIMITS.results_max_bytes, gt=0, description="Bytes of final responses kept; then the oldest go."
     )
     results_max_age_s: float = Field(
-        _LIMITS.results_max_age_s, gt=0, description="How long final responses are kept; more than the longest request."
+        default=_LIMITS.results_max_age_s,
+        gt=0,
+        description="How long final responses are kept; more than the longest request.",
     )
     ack_wait_s: float = Field(
-        _LIMITS.ack_wait_s, ge=1, description="Silence of a worker after which another one gets its message."
+        default=_LIMITS.ack_wait_s, ge=1, description="Silence of a worker after which another one gets its message."
     )
     max_ack_pending: int = Field(
-        _LIMITS.max_ack_pending,
+        default=_LIMITS.max_ack_pending,
         gt=0,
         description="Messages being worked on per queue, over all workers; at least their slots together.",
     )

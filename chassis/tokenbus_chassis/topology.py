@@ -108,6 +108,7 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
             max_bytes=max_bytes,
             max_messages_per_subject=per_subject,
             discard_new_per_subject=per_subject > 0,
+            allow_direct=True,
             replicas=bounds.replicas,
         )
 

@@ -60,6 +60,8 @@ class Connection:
         except (TimeoutError, OSError, errors.Error, ImportError, ValueError) as error:
             cause = self._last_error or error
             reason = str(cause) or type(cause).__name__
+            if isinstance(cause, ImportError):
+                reason += '; install what such logins need: pip install "nats-py[nkeys]"'
             waited_s = time.monotonic() - started
             raise BusUnavailableError(self.servers, waited_s=waited_s, reason=reason) from cause
         finally:
@@ -93,13 +95,8 @@ class Connection:
 
     async def close(self) -> None:
         """Sends what is still queued, if it can within `flush_timeout_s`, and closes for good."""
-        try:
-            if self.connected:
-                await self.client.flush_within(self.options.flush_timeout_s)
-        except (TimeoutError, OSError) as error:
-            _log.warning("closing the bus with messages unsent", extra={"error": error_site(error)})
-        finally:
-            await self.client.close()
+        if not await self.client.close_within(self.options.flush_timeout_s):
+            _log.warning("closed without the server's word that it has every message", extra={"servers": self.servers})
 
     def on_reconnect(self, callback: ReconnectCallback) -> Callable[[], None]:
         """`callback` runs after each reconnect, beside the others, and is cancelled if the connection is lost again.

@@ -112,6 +112,16 @@ class CoreBus:
         return self._connection.connected
 
     @property
+    def servers(self) -> Sequence[str]:
+        """The servers it was given, without logins."""
+        return tuple(self._connection.servers)
+
+    @property
+    def nats_client(self) -> NatsClient:
+        """For a library that wants nats-py itself, to share the connection (FastStream's broker); not for our code."""
+        return self._client
+
+    @property
     def reconnects(self) -> int:
         """How often the connection was lost and came back."""
         return self._connection.reconnects

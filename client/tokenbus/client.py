@@ -31,6 +31,7 @@ from tokenbus_schemas import (
     Subjects,
 )
 from tokenbus_schemas.control import CancelStatus
+from tokenbus_schemas.headers import MAX_TIMEOUT_S
 from tokenbus_schemas.subjects import request_id as checked_request_id
 from tokenbus_schemas.subjects import tenant as checked_tenant
 
@@ -139,7 +140,7 @@ class Client:
             raise InvalidRequestError(f"must be one of {', '.join(PRIORITY_CLASSES)}", param="priority_class")
         prepared = prepare(
             request_body(request, params),
-            request_id=RequestId(secrets.token_urlsafe(24)) if request_id is None else _checked(request_id),
+            request_id=RequestId(secrets.token_hex(16)) if request_id is None else _checked(request_id),
             subject=self._subjects.request(self._tenant, priority_class),
             channel=self._live.channel,
             timeout_s=timeout_s,
@@ -151,9 +152,12 @@ class Client:
         """Watch the answer of any request of this tenant, from any process: what is stored, then what comes.
 
         Only events with a `sequence_number` greater than `after` come, but the terminal event always does. Leaving does
-        not cancel the request. Reading raises `UnknownRequestError` where there is no trace of the request.
+        not cancel the request. Reading raises `UnknownRequestError` where there is no trace of the request, and
+        `NoRespondersError` where no router runs.
         """
         identity = _checked(request_id)
+        if after < -1:
+            raise InvalidRequestError("must be a sequence number, or -1 for everything", param="after")
         return ResponseStream(self._attached(identity, after=after), request_id=identity, from_start=after < 0)
 
     async def cancel(self, request_id: str) -> CancelStatus:
@@ -188,6 +192,7 @@ class Client:
                 inbox,
                 replay=self._replay(request.request_id),
                 request_id=request.request_id,
+                attached=False,
                 deadline=asyncio.get_running_loop().time() + request.timeout_s,
                 times=self._options.times,
             )
@@ -209,7 +214,9 @@ class Client:
             async with asyncio.timeout(self._options.cancel_on_exit_s):
                 await self.cancel(request_id)
         except (TokenbusError, TimeoutError) as error:
-            _log.warning("could not cancel", extra={"request_id": request_id, "problem": type(error).__name__})
+            _log.warning(
+                "a cancel was not confirmed", extra={"request_id": request_id, "problem": type(error).__name__}
+            )
 
     @asynccontextmanager
     async def _attached(self, request_id: RequestId, *, after: int) -> AsyncGenerator[Reader]:
@@ -223,9 +230,14 @@ class Client:
         subscription = await self._bus.subscribe(subject, lambda message: inbox.put(message.data))
         forget = self._bus.on_reconnect(mark_lost)
         try:
-            replay = self._replay(request_id)
             yield Reader(
-                inbox, replay=replay, request_id=request_id, after=after, deadline=None, times=self._options.times
+                inbox,
+                replay=self._replay(request_id),
+                request_id=request_id,
+                after=after,
+                attached=True,
+                deadline=asyncio.get_running_loop().time() + MAX_TIMEOUT_S,
+                times=self._options.times,
             )
         finally:
             forget()

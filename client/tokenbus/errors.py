@@ -232,14 +232,21 @@ class TextLostError(TokenbusError):
 
 
 class CallRefusedError(TokenbusError):
-    """A service refused a replay, control or models call. Attributes: `subject`, `code`, `message`, `param`."""
+    """A service answered a replay, control or models call with an error; `facts` says whether to ask again helps.
+
+    Attributes: `subject`, `code`, `message`, `param`.
+    """
 
     def __init__(self, subject: str, *, error: Mapping[str, object]) -> None:
         self.subject = subject
-        self.code = str(error.get("code") or "")
+        self.code = _known_code(error.get("type"))
         self.message = str(error.get("message") or "it gives no reason")
         self.param = error.get("param")
         super().__init__(f"{subject}: {self.message}")
+
+    @property
+    def facts(self) -> ErrorFacts:
+        return ERRORS[self.code]
 
 
 class ContractError(TokenbusError):
@@ -251,8 +258,5 @@ class ContractError(TokenbusError):
         super().__init__(f"{what} does not fit the wire contract ({problems} problems); do the versions match?")
 
 
-def _known_code(code: str | None) -> ErrorCode:
-    try:
-        return ErrorCode(code)
-    except ValueError:
-        return ErrorCode.INTERNAL_ERROR
+def _known_code(code: object) -> ErrorCode:
+    return next((known for known in ErrorCode if known == code), ErrorCode.INTERNAL_ERROR)

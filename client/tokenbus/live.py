@@ -49,7 +49,7 @@ class LiveEvents:
 @asynccontextmanager
 async def live_events(bus: Bus, *, subjects: Subjects, tenant: Tenant, buffer_bytes: int) -> AsyncGenerator[LiveEvents]:
     """Subscribed while inside, on a random channel."""
-    live = LiveEvents(Channel(secrets.token_urlsafe(12)), buffer_bytes=buffer_bytes)
+    live = LiveEvents(Channel(secrets.token_hex(8)), buffer_bytes=buffer_bytes)
     subscription = await bus.subscribe(subjects.channel_events(tenant, live.channel), live.receive)
     forget = bus.on_reconnect(live.mark_lost)
     try:

@@ -1,4 +1,4 @@
-"""nats-py's client with five faults mended; tests/client/test_bus_nats_client.py shows each.
+"""nats-py's client with its faults mended that we met; tests/client/test_bus_nats_client.py shows each.
 
 Read in nats-py 2.16.0, `nats/aio/client.py`:
 
@@ -6,6 +6,8 @@ Read in nats-py 2.16.0, `nats/aio/client.py`:
   read loop, which ends: the connection is deaf until the pings give it up.
 - PING goes straight to the socket, ahead of messages that are still queued, so a flush proves nothing about them.
 - Every `-ERR` of the server except two closes the client for good, an expired login and a full server included.
+- Closing writes what is unsent to the socket and waits for it: a dead one raises, a stalled one never returns.
+- An attempt to connect that fails half-way leaves its socket open.
 - A drain that is cut short leaves its subscription in the list that a reconnect subscribes anew.
 - A `tls://` URL is satisfied by a server that offers no TLS: the login goes out in the clear.
 """
@@ -13,7 +15,7 @@ Read in nats-py 2.16.0, `nats/aio/client.py`:
 import asyncio
 
 from nats import errors
-from nats.aio.client import PING_PROTO, Client
+from nats.aio.client import PING_PROTO, Client, Srv
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
@@ -30,10 +32,37 @@ class NatsClient(Client):
             await self._send_ping(reached)
             await reached
 
+    async def close_within(self, timeout_s: float) -> bool:
+        """Closes for good; whether the server had everything before, which it gets `timeout_s` to take."""
+        everything = False
+        try:
+            if self.is_connected:
+                await self.flush_within(timeout_s)
+                everything = True
+        except TimeoutError:
+            pass
+        finally:
+            if not everything:
+                self._pending, self._pending_data_size = [], 0
+                writer = getattr(self._transport, "_io_writer", None)
+                if isinstance(writer, asyncio.StreamWriter):
+                    writer.transport.abort()
+            await self.close()
+        return everything
+
+    async def close(self) -> None:
+        if self._flush_queue is not None:  # else connect() failed before it began, and closing would too
+            await super().close()
+
     def forget(self, subscription: Subscription) -> None:
         """No further callbacks, and no renewal at a reconnect, whatever state a drain has left it in."""
         subscription._stop_processing()  # pyright: ignore[reportPrivateUsage]  unsubscribe() refuses after a drain
         self._remove_sub(subscription._id)  # pyright: ignore[reportPrivateUsage]  the same
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        if self._transport is not None:
+            self._transport.close()
+        await super()._connect_to_server(s)
 
     async def _send_ping(self, future: "asyncio.Future[bool] | None" = None) -> None:
         self._pongs.append(asyncio.get_running_loop().create_future() if future is None else future)

@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-from tokenbus.errors import AnswerLostError, BusError, UnknownRequestError
+from tokenbus.errors import AnswerLostError, BusError, CallRefusedError, TokenbusError, UnknownRequestError
 from tokenbus.inbox import Inbox
 from tokenbus.replay import Page, Replay
 from tokenbus.sequencer import Sequencer
@@ -38,7 +38,7 @@ class ReadingTimes:
     unknown_s: float = 2.0
     """A request that is attached to may be this young that the router has not seen it yet."""
     grace_s: float = 10.0
-    """An accepted request must have its terminal event this long after its deadline."""
+    """An accepted request must have its terminal event this long after its deadline; attached, after an hour."""
 
 
 class Reader:
@@ -51,15 +51,17 @@ class Reader:
         replay: Replay,
         request_id: RequestId,
         after: int = -1,
-        deadline: float | None,
+        attached: bool,
+        deadline: float,
         times: ReadingTimes,
     ) -> None:
-        """`deadline`, in the event loop's time, is known for an own request; None: attach to somebody's."""
+        """`attached`: to a request that may be any age, or not exist. `deadline`: in the event loop's time."""
         self.sequencer = Sequencer(after=after)
         self._inbox = inbox
         self._replay = replay
         self._request_id = request_id
-        self._deadline = deadline
+        self._attached = attached
+        self._lost_at = deadline + times.grace_s
         self._times = times
         self._loop = asyncio.get_running_loop()
         self._after = after
@@ -69,14 +71,14 @@ class Reader:
         self._gap_since: float | None = None
         self._state: ReplayState | None = None
         self._replay_failed = False
-        if deadline is None:
+        if attached:
             self.sequencer.doubt()
 
     async def batch(self) -> list[EventLine]:
         """The next events, in order: all that came together. Empty after the terminal event. A cancel loses nothing.
 
-        Raises `AnswerLostError` (own request), `UnknownRequestError` (attached), and what `Replay.page` raises other
-        than `BusError`, which only makes it ask again.
+        Raises `AnswerLostError`, `ContractError`, and `CallRefusedError` where to ask again does not help; attached
+        also `UnknownRequestError`, and `BusError` where nobody answers from the start.
         """
         while not self.sequencer.ended:
             mail = self._inbox.take()
@@ -101,17 +103,16 @@ class Reader:
     async def _turn(self) -> list[EventLine]:
         """Nothing was in the inbox: wait, or have missing events replayed."""
         now = self._loop.time()
-        lost_at = float("inf") if self._deadline is None else self._deadline + self._times.grace_s
-        if now >= lost_at:
+        if now >= self._lost_at:
             raise AnswerLostError(self._request_id, state=self._state)
         after = self.sequencer.missing_after
         if after is None:
             silent_at = self._quiet_since + self._times.silence_s
-            if not await self._inbox.wait(until=min(silent_at, lost_at)):
+            if not await self._inbox.wait(until=min(silent_at, self._lost_at)):
                 self.sequencer.doubt()
             return []
         if now < self._next_ask:
-            await self._inbox.wait(until=min(self._next_ask, lost_at))
+            await self._inbox.wait(until=min(self._next_ask, self._lost_at))
             return []
         if self._gap_since is None and self.sequencer.has_gap:
             self._gap_since = now
@@ -125,26 +126,30 @@ class Reader:
                 # Its number is not after ours: a terminal event that a service wrote for an overtaken attempt.
                 terminal = await self._replay.terminal()
                 events = self.sequencer.feed([terminal] if terminal is not None else [])
-        except BusError as error:
+        except (BusError, CallRefusedError) as error:
+            refused = isinstance(error, CallRefusedError) and error.facts.retry == "never"
+            if refused or (self._state is None and self._is_in_vain()):
+                raise
             self._report_failed_replay(error)
             page, events = None, []
         if events:
             return events
         now = self._loop.time()
         if page is not None:
-            self._quiet_since = now
-            self._note_state(page.state, now=now)
+            self._quiet_since, self._state = now, page.state
+            if page.state == "unknown" and self._attached:
+                if self._is_in_vain():
+                    raise UnknownRequestError(self._request_id)
+                self.sequencer.doubt()
         if self.sequencer.missing_after is not None:
             self._next_ask = now + self._pause_s
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
         return self._give_up_gap(page, now=now)
 
-    def _note_state(self, state: ReplayState, *, now: float) -> None:
-        self._state = state
-        if state == "unknown" and self._deadline is None and self.sequencer.cursor == self._after:
-            if now - self._started >= self._times.unknown_s and not self.sequencer.has_gap:
-                raise UnknownRequestError(self._request_id)
-            self.sequencer.doubt()
+    def _is_in_vain(self) -> bool:
+        """Attached for a while, and nothing at all has come."""
+        nothing_came = self.sequencer.cursor == self._after and not self.sequencer.has_gap
+        return self._attached and nothing_came and self._loop.time() >= self._started + self._times.unknown_s
 
     def _give_up_gap(self, page: Page | None, *, now: float) -> list[EventLine]:
         if self._gap_since is None or not self.sequencer.has_gap:
@@ -157,7 +162,7 @@ class Reader:
         )
         return self.sequencer.skip()
 
-    def _report_failed_replay(self, error: BusError) -> None:
+    def _report_failed_replay(self, error: TokenbusError) -> None:
         if not self._replay_failed:
             self._replay_failed = True
             _log.warning(

@@ -7,8 +7,8 @@ from pydantic_core import to_json
 
 from tokenbus.bus import Bus
 from tokenbus.calls import call
-from tokenbus.errors import CallRefusedError
-from tokenbus_schemas import Event, EventLine, ReplayPage, ReplayRequest, encode
+from tokenbus.errors import CallRefusedError, ContractError
+from tokenbus_schemas import Event, EventLine, MalformedEventError, ReplayPage, ReplayRequest, encode
 from tokenbus_schemas.replay import ReplayState
 
 PAGE_EVENTS: Final = 1000
@@ -36,7 +36,10 @@ class Replay:
         page = await call(self._bus, self._subject, payload=question, reply=ReplayPage, timeout_s=TIMEOUT_S)
         if page.error is not None:
             raise CallRefusedError(self._subject, error=page.error)
-        return Page(page.state, [_line(event) for event in page.events], page.more)
+        try:
+            return Page(page.state, [_line(event) for event in page.events], page.more)
+        except (KeyError, TypeError, AttributeError, MalformedEventError) as error:
+            raise ContractError(f"an event in the reply of {self._subject}", problems=1) from error
 
     async def terminal(self) -> EventLine | None:
         """The terminal event, whatever its number; None where none is stored. Raises as `page()`."""

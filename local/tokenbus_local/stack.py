@@ -22,6 +22,7 @@ class Stack:
     """Everything that runs."""
 
     nats_url: str
+    nats_pid: int
     simulator_url: str | None
     """Where the simulator is, or None: a real provider answers."""
     services: tuple[ServiceProcess, ...]
@@ -72,4 +73,6 @@ async def stack(
             for one in starting:
                 group.create_task(one.ready())
         services += [one.service for one in starting]
-        yield Stack(nats_url=server.url, simulator_url=simulator_url, services=tuple(services))
+        yield Stack(
+            nats_url=server.url, nats_pid=server.process.pid, simulator_url=simulator_url, services=tuple(services)
+        )

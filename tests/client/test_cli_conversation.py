@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from tests.client.answerer import Answerer
+from tests.client.answerer import Answerer, ending, numbered
 from tests.client.command_line import Cli
 
 
@@ -64,6 +64,22 @@ async def test_a_conversation_goes_on_with_what_was_said(cli: Cli, answerer: Ans
     said = [{"type": "message", "role": role, "content": text} for role, text in TURNS]
     assert first.result()["input"] == said[:1]
     assert second.result()["input"] == said
+
+
+async def test_a_turn_that_fails_is_taken_back(cli: Cli, answerer: Answerer) -> None:
+    error = {"type": "overloaded", "code": "rate_limit_exceeded", "message": "full"}
+    async with conversation(cli) as (process, terminal):
+        await terminal.shows("> ")
+        terminal.type("Hi\n")
+        request = (await answerer.requests.get()).headers
+        await answerer.publish(request, numbered([ending(request, status="failed", error=error)]))
+        await terminal.shows("> ")
+        terminal.type("Again\n")
+        body = await answerer.answer_next(["ok"])
+        await terminal.shows("ok\r\n> ")
+        terminal.type("\x04")
+        assert await process.wait() == 0
+    assert [item["content"] for item in body["input"]] == ["Again"]
 
 
 async def test_ctrl_c_between_the_turns_leaves(cli: Cli, answerer: Answerer) -> None:

@@ -9,6 +9,7 @@ import tokenbus
 from tests.client.answerer import Answerer, ending, numbered, whole_answer
 from tests.client.conftest import FAST
 from tests.conftest import eventually
+from tokenbus.bus import Bus, Message
 from tokenbus_schemas import RequestHeaders, RequestId
 
 MODEL = "openai/gpt-4.1-mini"
@@ -85,6 +86,27 @@ async def test_an_unknown_request_is_an_error(watcher: tokenbus.Client) -> None:
             await stream.response()
 
 
+async def test_without_a_router_watching_is_an_error(nats_url: str, root: str) -> None:
+    options = tokenbus.ClientOptions(times=FAST)
+    async with tokenbus.connect(nats_url, root=root, options=options) as client, client.attach("any") as stream:
+        with pytest.raises(tokenbus.NoRespondersError, match="is the service that serves it running"):
+            await stream.response()
+
+
+async def test_a_replayed_event_that_is_none_is_a_breach_of_contract(
+    watcher: tokenbus.Client, answerer: Answerer, bus: Bus, root: str
+) -> None:
+    async def answer(message: Message) -> None:
+        await bus.publish(message.reply, b'{"state":"streaming","events":[{"type":"x"}]}')
+
+    await answerer.stop_serving("replay")
+    await bus.subscribe(f"{root}.replay.>", answer)
+    await bus.flush()
+    async with watcher.attach("watched") as stream:
+        with pytest.raises(tokenbus.ContractError, match="does not fit the wire contract"):
+            await stream.response()
+
+
 async def test_a_request_that_becomes_known_a_moment_later_is_followed(
     watcher: tokenbus.Client, answerer: Answerer
 ) -> None:
@@ -106,3 +128,8 @@ async def test_leaving_a_watched_answer_does_not_cancel_it(watcher: tokenbus.Cli
 async def test_an_impossible_request_id_is_refused(watcher: tokenbus.Client) -> None:
     with pytest.raises(tokenbus.InvalidRequestError, match=r"request id 'a\.\*' must be 1 to 64 characters"):
         watcher.attach("a.*")
+
+
+async def test_an_impossible_sequence_number_is_refused(watcher: tokenbus.Client) -> None:
+    with pytest.raises(tokenbus.InvalidRequestError, match="after: must be a sequence number"):
+        watcher.attach("any", after=-2)

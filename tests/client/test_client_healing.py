@@ -183,10 +183,21 @@ async def test_an_accepted_request_without_a_trace_is_waited_for_until_its_deadl
 
 
 async def test_a_replay_call_that_is_refused_is_an_error(client: tokenbus.Client, answerer: Answerer) -> None:
-    answerer.replay_refusal = {"code": "invalid_value", "message": "after: is wrong", "param": "after"}
+    answerer.replay_refusal = {"type": "invalid_value", "message": "after: is wrong", "param": "after"}
     async with client.stream(model=MODEL, input="Hi") as stream:
         with pytest.raises(tokenbus.CallRefusedError, match="after: is wrong"):
             await stream.response()
+
+
+async def test_a_replay_service_in_passing_trouble_is_asked_again(client: tokenbus.Client, answerer: Answerer) -> None:
+    async with client.stream(model=MODEL, input="Hi") as stream, asyncio.TaskGroup() as tasks:
+        request = await taken(answerer)
+        answerer.replay_refusal = {"type": "internal_error", "message": "no leader"}
+        answerer.store(request, whole_answer(request, PIECES))
+        reading = tasks.create_task(stream.response())
+        await eventually(lambda: bool(answerer.replays))
+        answerer.replay_refusal = None
+    assert reading.result().output_text == "The quick brown fox"
 
 
 async def test_without_a_replay_service_a_gap_is_given_up_in_the_end(

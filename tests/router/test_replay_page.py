@@ -25,6 +25,8 @@ def page(
     for message in messages:
         builder.feed(message)
     reply = builder.close(otherwise="queued")
+    found = orjson.loads(reply)
+    assert len(reply) <= max_bytes or len(found["events"]) <= 1
     return ReplayPage.model_validate_json(reply)
 
 

@@ -17,48 +17,47 @@ Assemble = Callable[..., ResponseAssembly]
 Checked = Callable[[list[Event]], list[Json]]
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
-_piece = st.one_of(
-    st.builds(lambda text: {"content": text}, _text),
-    st.builds(lambda text: {"content": text, "role": "assistant", "refusal": None, "tool_calls": None}, _text),
-    st.builds(lambda text: {"content": [{"type": "text", "text": text}]}, _text),
-    st.builds(lambda text: {"reasoning_content": text, "content": None}, _text),
-    st.builds(lambda text: {"reasoning": text}, _text),
-    st.builds(lambda text: {"refusal": text}, _text),
-    st.builds(
-        lambda index, text: {"tool_calls": [{"index": index, "function": {"arguments": text}}]},
-        st.integers(0, 2),
-        _text,
+_plain: list[Json] = [{}, {"role": "assistant"}, {"content": None}, {"tool_calls": []}, {"content": ""}]
+_pieces: list[st.SearchStrategy[Json]] = [
+    _text.map(lambda text: {"content": text}),
+    _text.map(lambda text: {"content": text, "role": "assistant", "refusal": None, "tool_calls": None}),
+    _text.map(lambda text: {"content": [{"type": "text", "text": text}]}),
+    _text.map(lambda text: {"reasoning_content": text, "content": None}),
+    _text.map(lambda text: {"reasoning": text}),
+    _text.map(lambda text: {"refusal": text}),
+    st.tuples(st.integers(0, 2), _text).map(
+        lambda call: {"tool_calls": [{"index": call[0], "function": {"arguments": call[1]}}]}
     ),
-    st.sampled_from([{}, {"role": "assistant"}, {"content": None}, {"tool_calls": []}, {"content": ""}]),
-)
+    st.sampled_from(_plain),
+]
+_piece = st.one_of(_pieces)
 _finish = st.sampled_from(["stop", "length", "tool_calls", "content_filter", "strange"])
+
+
+def _fragments(entry: Json) -> list[Json]:
+    return entry["delta"].get("tool_calls") or []
 
 
 @st.composite
 def _conversations(draw: st.DrawFn, max_choices: int = 3) -> tuple[list[Json], int]:
     """Chunks of a whole answer, and the number of choices. The first fragment of each call names it, or a later one."""
     choices = draw(st.integers(1, max_choices))
-    pieces = draw(st.lists(st.tuples(st.integers(0, choices - 1), _piece), max_size=25))
     seen: dict[tuple[int, int], int] = defaultdict(int)
+    unnamed: set[tuple[int, int]] = set()
     chunks: list[Json] = []
-    for choice, raw in pieces:
-        delta: Json = orjson.loads(orjson.dumps(raw))
-        for fragment in delta.get("tool_calls") or []:
-            key = (choice, fragment["index"])
+    for choice, piece in draw(st.lists(st.tuples(st.integers(0, choices - 1), _piece), max_size=25)):
+        entry: Json = {"index": choice, "delta": orjson.loads(orjson.dumps(piece)), "finish_reason": None}
+        for fragment in _fragments(entry):
+            key = choice, fragment["index"]
             seen[key] += 1
             if seen[key] == 1:
+                unnamed.add(key)
                 fragment["id"] = draw(st.sampled_from([f"call_{choice}_{fragment['index']}", None, ""]))
-            if seen[key] == draw(st.sampled_from([1, 1, 2])):
+            if key in unnamed and draw(st.booleans()):
                 fragment["function"]["name"] = f"tool{fragment['index']}"
-        chunks.append({"id": "chatcmpl-x", "choices": [{"index": choice, "delta": delta, "finish_reason": None}]})
-    named = {
-        (c["index"], f["index"])
-        for chunk in chunks
-        for c in chunk["choices"]
-        for f in c["delta"].get("tool_calls") or []
-        if f["function"].get("name")
-    }
-    for choice, index in seen.keys() - named:
+                unnamed.remove(key)
+        chunks.append({"id": "chatcmpl-x", "choices": [entry]})
+    for choice, index in sorted(unnamed):
         late = {"tool_calls": [{"index": index, "function": {"name": f"tool{index}"}}]}
         chunks.append({"choices": [{"index": choice, "delta": late}]})
     order = draw(st.permutations(range(choices)))
@@ -89,8 +88,8 @@ def _joined(chunks: list[Json], choice: int, *keys: str) -> str:
         for entry in chunk["choices"]:
             if entry["index"] == choice:
                 for key in keys:
-                    value = entry["delta"].get(key)
-                    joined += "".join(p["text"] for p in value) if isinstance(value, list) else value or ""
+                    value: Any = entry["delta"].get(key) or ""
+                    joined += value if isinstance(value, str) else "".join(part["text"] for part in value)
     return joined
 
 
@@ -111,7 +110,7 @@ def test_any_order_of_chunks_gives_valid_events_with_all_that_was_said(
         told: dict[int, str] = defaultdict(str)
         for chunk in chunks:
             for entry in chunk["choices"]:
-                for fragment in (entry["delta"].get("tool_calls") or []) if entry["index"] == choice else []:
+                for fragment in _fragments(entry) if entry["index"] == choice else []:
                     told[fragment["index"]] += fragment["function"].get("arguments", "")
         calls = {item["name"]: item["arguments"] for item in items if item["type"] == "function_call"}
         assert {f"tool{index}": text for index, text in told.items() if text} == {

@@ -23,13 +23,11 @@ _schema: Json = {"type": "object", "properties": {"a": {"type": "string"}}}
 
 _parts = st.lists(
     st.one_of(
-        st.builds(lambda text: {"type": "text", "text": text}, _text),
-        st.builds(
-            lambda url, detail: {"type": "image_url", "image_url": {"url": url, "detail": detail}},
-            _text,
-            st.sampled_from(["auto", "low", "high"]),
+        st.fixed_dictionaries({"type": st.just("text"), "text": _text}),
+        st.tuples(_text, st.sampled_from(["auto", "low", "high"])).map(
+            lambda image: {"type": "image_url", "image_url": {"url": image[0], "detail": image[1]}}
         ),
-        st.builds(lambda data: {"type": "file", "file": {"filename": "a.pdf", "file_data": data}}, _text),
+        _text.map(lambda data: {"type": "file", "file": {"filename": "a.pdf", "file_data": data}}),
     ),
     min_size=2,
     max_size=3,
@@ -62,24 +60,22 @@ def _turns(draw: st.DrawFn) -> list[Json]:
 
 
 _function = st.fixed_dictionaries({"name": _name, "parameters": st.just(_schema)}, optional={"strict": st.just(True)})
+_named = _name.map(lambda name: {"type": "function", "function": {"name": name}})
 _choice = st.one_of(
     st.sampled_from(["auto", "none", "required"]),
-    st.builds(lambda name: {"type": "function", "function": {"name": name}}, _name),
-    st.builds(
-        lambda name: {
-            "type": "allowed_tools",
-            "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": name}}]},
-        },
-        _name,
-    ),
+    _named,
+    _named.map(lambda tool: {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tool]}}),
 )
 _format = st.one_of(
     st.just({"type": "text"}),
     st.just({"type": "json_object"}),
-    st.builds(
-        lambda name: {"type": "json_schema", "json_schema": {"name": name, "schema": _schema, "strict": True}}, _name
-    ),
+    _name.map(lambda name: {"type": "json_schema", "json_schema": {"name": name, "schema": _schema, "strict": True}}),
 )
+_SEARCHES: list[Json] = [
+    {},
+    {"search_context_size": "low"},
+    {"user_location": {"type": "approximate", "approximate": {"country": "FR"}}},
+]
 _parameters = st.fixed_dictionaries(
     {},
     optional={
@@ -97,25 +93,20 @@ _parameters = st.fixed_dictionaries(
         "safety_identifier": _name,
         "top_logprobs": st.integers(0, 20),
         "logprobs": st.just(True),
-        "web_search_options": st.fixed_dictionaries(
-            {},
-            optional={
-                "search_context_size": st.sampled_from(["low", "high"]),
-                "user_location": st.just({"type": "approximate", "approximate": {"country": "FR"}}),
-            },
-        ),
+        "web_search_options": st.sampled_from(_SEARCHES),
     },
 )
 _chat_only = st.fixed_dictionaries(
     {}, optional={"n": st.integers(1, 4), "stop": st.lists(_text, min_size=1, max_size=4), "seed": st.integers()}
 )
-_tools = st.fixed_dictionaries(
-    {"tools": st.lists(st.builds(lambda f: {"type": "function", "function": f}, _function), min_size=1, max_size=3)},
+_no_tools: Json = {}
+_tools = st.just(_no_tools) | st.fixed_dictionaries(
+    {"tools": st.lists(_function.map(lambda f: {"type": "function", "function": f}), min_size=1, max_size=3)},
     optional={"tool_choice": _choice, "parallel_tool_calls": st.booleans()},
 )
 
 
-@given(messages=_turns(), parameters=_parameters, chat_only=_chat_only, tools=st.just({}) | _tools)
+@given(messages=_turns(), parameters=_parameters, chat_only=_chat_only, tools=_tools)
 def test_a_chat_request_survives_the_way_there_and_back(
     messages: list[Json], parameters: Json, chat_only: Json, tools: Json
 ) -> None:
@@ -128,7 +119,7 @@ def test_a_chat_request_survives_the_way_there_and_back(
     assert to_responses(there) == there  # what is normal already stays as it is
 
 
-@given(messages=_turns(), parameters=_parameters, tools=st.just({}) | _tools)
+@given(messages=_turns(), parameters=_parameters, tools=_tools)
 def test_both_forms_of_a_request_are_what_the_sdk_takes(messages: list[Json], parameters: Json, tools: Json) -> None:
     there = to_responses({"messages": messages, **parameters, **tools})
     items: Any = responses_body(there, model="m")["input"]

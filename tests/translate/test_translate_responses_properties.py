@@ -123,7 +123,7 @@ def _told(output: list[Json]) -> list[tuple[str, str]]:
     """What the items of an output say, without what is ours to choose."""
     told: list[tuple[str, str]] = []
     for item in output:
-        parts = [*item.get("summary", []), *(item.get("content") or [])]
+        parts: list[Json] = [*item.get("summary", []), *(item.get("content") or [])]
         text = "".join(part.get("text", part.get("refusal", "")) for part in parts)
         told.append((item["type"], text + item.get("arguments", "") + item.get("input", "")))
     return told
@@ -257,7 +257,7 @@ def test_a_whole_body_gives_the_same_output_as_the_stream(
     assert plain == streamed
 
 
-_JSON = st.recursive(
+_json: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 3) | st.text(max_size=3),
     lambda inner: (
         st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "type", "text"]), inner, max_size=2)
@@ -270,14 +270,16 @@ _EVENT_TYPES = [
     *("response.output_item.done", "response.function_call_arguments.delta", "response.mcp_call_arguments.delta"),
     *("response.reasoning_part.added", "response.output_text.annotation.added", "response.x.y", 'bad"type', "ping"),
 ]
-_garbage = st.fixed_dictionaries(
+_ITEM_FIELDS = ("id", "content", "role", "call_id", "name", "arguments", "summary", "tokenbus:choice")
+_FIELDS = ("delta", "text", "item_id", "output_index", "content_index", "annotation", "logprobs")
+_garbage: st.SearchStrategy[Json] = st.fixed_dictionaries(
     {"type": st.sampled_from(_EVENT_TYPES)},
     optional={
-        **dict.fromkeys(("delta", "text", "item_id", "output_index", "content_index", "annotation", "logprobs"), _JSON),
-        "part": st.fixed_dictionaries({"type": st.sampled_from([*_KEYS, "other"])}, optional={"text": _JSON}),
+        **{name: _json for name in _FIELDS},  # noqa: C420 fromkeys would lose the types
+        "part": st.fixed_dictionaries({"type": st.sampled_from([*_KEYS, "other"])}, optional={"text": _json}),
         "item": st.fixed_dictionaries(
             {"type": st.sampled_from(["message", "reasoning", "function_call", "tokenbus:forged"])},
-            optional=dict.fromkeys(("id", "content", "role", "call_id", "name", "arguments", "summary"), _JSON),
+            optional={name: _json for name in _ITEM_FIELDS},  # noqa: C420 as above
         ),
     },
 )

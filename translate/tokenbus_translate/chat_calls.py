@@ -1,11 +1,11 @@
 """The tool calls of one chat choice, put together from fragments.
 
-Rules (facts: mapping.md section 3; traps from public threads and from how compatible endpoints differ):
+Rules:
 
-1. `index` tells calls apart, not `id`: fragments after the first have neither id nor name. Where `index` is missing,
-   the id does, and without an id the last call goes on.
-2. Endpoints that number every call 0 begin a new one with another id, another name, or a name after arguments that
-   are a whole JSON object.
+1. `index` tells calls apart, not `id`: fragments after the first have neither id nor name. Where `index` is missing
+   (ollama #7881), the id does, and without an id the last call goes on.
+2. Endpoints that number every call 0 (ollama #15457, dynamo #4723) begin a new one with another id, another name, or a
+   name after arguments that are a whole JSON object.
 3. An id is taken from a call's first fragment and minted if missing; one that comes later or again changes nothing.
 4. A call is opened when its name is known; arguments that came earlier wait. One that gets none can't be run.
 5. A whole call without arguments has `{}`: sent back as it was, an empty string is refused by several providers.
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from tokenbus_translate.assembly import ResponseAssembly
 from tokenbus_translate.items import Item
 from tokenbus_translate.json_value import JsonObject, as_index, as_object, as_text, parse_object
-from tokenbus_translate.text import dumps
+from tokenbus_translate.text import Text, dumps
 
 
 @dataclass(slots=True)
@@ -55,8 +55,8 @@ class ChatCalls:
         """Whether a call still waits for its name."""
         return any(call.item is None for call in self._calls)
 
-    def read(self, fragment: JsonObject) -> bool:
-        """Take one entry of `delta.tool_calls`; says whether it was useful."""
+    def read(self, fragment: JsonObject) -> tuple[bool, Text | None]:
+        """Take one entry of `delta.tool_calls`. Returns whether it was useful, and the text of its call once open."""
         custom = as_object(fragment.get("custom"))
         function = custom or as_object(fragment.get("function")) or {}
         name = as_text(function.get("name")) or None
@@ -71,7 +71,7 @@ class ChatCalls:
             call.waiting.append(arguments)
         elif arguments:
             call.item.texts[0].write(arguments)
-        return bool(name or arguments)
+        return bool(name or arguments), None if call.item is None else call.item.texts[0]
 
     def end(self) -> None:
         """The answer is whole: every call has arguments."""

@@ -1,8 +1,8 @@
-"""Responses items → chat messages (facts: mapping.md section 2).
+"""Responses items → chat messages.
 
-Contiguous assistant-side items become ONE assistant message: its reasoning, its text, its calls. Anything else ends the
-run; tool outputs follow in order. Reasoning goes along only to providers that want it back; an item that leaves nothing
-makes no message.
+Contiguous assistant-side items become ONE assistant message: its reasoning, its text, its calls (vLLM #37167, LiteLLM
+#22578: two messages in a row are refused). Anything else ends the run; tool outputs follow in order. Reasoning goes
+along only to providers that want it back; an item that leaves nothing makes no message.
 """
 
 from collections.abc import Callable, Mapping

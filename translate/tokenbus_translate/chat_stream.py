@@ -1,6 +1,6 @@
 """Chat Completions chunks → events.
 
-Rules (facts: mapping.md section 3):
+Rules:
 
 1. Reasoning, content and refusal of a choice open an item when their first text comes; another kind closes it. From
    the first tool call on nothing is closed before the choice ends: parallel calls may interleave.
@@ -19,7 +19,6 @@ from tokenbus_translate.chat_choice import ChatChoice
 from tokenbus_translate.failure import failure, reported_failure
 from tokenbus_translate.json_value import JsonObject, as_index, as_list, as_object, as_objects, as_text
 from tokenbus_translate.sse import DEFAULT_MAX_EVENT_BYTES
-from tokenbus_translate.text import Text
 from tokenbus_translate.upstream import COMPLETED, UpstreamStream
 from tokenbus_translate.usage import normal_usage
 
@@ -27,7 +26,7 @@ _LENGTH: Final = Ending("incomplete", "max_output_tokens")
 _FILTERED: Final = Ending("incomplete", "content_filter")
 
 # finish_reason → how the choice ended; any other word is a normal end. Beyond OpenAI's five: Mistral's model_length
-# (https://docs.mistral.ai/api, 2026-08-21), and words that gateways hand through from other APIs.
+# (its OpenAPI document 1.0.0), and words that gateways hand through from other APIs.
 _FINISH_REASONS: Final[Mapping[str, Ending]] = {
     "length": _LENGTH,
     "max_tokens": _LENGTH,
@@ -35,8 +34,8 @@ _FINISH_REASONS: Final[Mapping[str, Ending]] = {
     "content_filter": _FILTERED,
     "safety": _FILTERED,
 }
-# finish_reason of a choice that broke: OpenRouter (https://openrouter.ai/docs/api-reference/errors), vLLM's abort,
-# DeepSeek (https://api-docs.deepseek.com/api/create-chat-completion); all 2026-08-21.
+# finish_reason of a choice that broke: Mistral and OpenRouter say error, vLLM abort, followed by [DONE] (vllm #57082,
+# 2026-11-22), DeepSeek insufficient_system_resource.
 _BROKEN_REASONS: Final[Mapping[str, ErrorCode]] = {
     "error": ErrorCode.UPSTREAM_ERROR,
     "abort": ErrorCode.UPSTREAM_CUT,
@@ -44,7 +43,6 @@ _BROKEN_REASONS: Final[Mapping[str, ErrorCode]] = {
 }
 # Fields of a chunk that the resource has no place for; they go into its `tokenbus` object.
 _NOTED: Final = ("system_fingerprint", "citations", "search_results")
-_PLAIN_KEYS: Final = frozenset({"content", "role"})
 
 
 class ChatStream(UpstreamStream):
@@ -57,18 +55,16 @@ class ChatStream(UpstreamStream):
         super().__init__(assembly, max_event_bytes=max_event_bytes)
         self._wanted = choices
         self._choices: dict[int, ChatChoice] = {}
-        self._hot: Text | None = None
-        self._hot_index = 0
 
     def _read(self, event: JsonObject) -> None:
         choices = as_list(event.get("choices"))
-        hot = self._hot
-        if hot is not None and len(choices) == 1 and not event.get("usage") and not event.get("error"):
-            text = _plain_text(as_object(choices[0]), index=self._hot_index)
-            if text is not None:
-                hot.write(text)
-                self.useful_count += 1
-                return
+        if len(choices) == 1 and not event.get("usage") and not event.get("error"):
+            raw = as_object(choices[0])
+            if raw is not None:
+                choice = self._choices.get(as_index(raw.get("index")) or 0)
+                if choice is not None and choice.goes_on(raw):
+                    self.useful_count += 1
+                    return
         self._read_chunk(event, choices=as_objects(choices))
 
     def _read_chunk(self, chunk: JsonObject, *, choices: list[JsonObject]) -> None:
@@ -101,7 +97,6 @@ class ChatStream(UpstreamStream):
             choice.ending = _FINISH_REASONS.get(reason, COMPLETED)
             if choice.ending is COMPLETED:
                 choice.close()
-        self._hot, self._hot_index = choice.open_output_text, index
 
     def _read_document(self, document: JsonObject) -> None:
         self._read_chunk(document, choices=as_objects(document.get("choices")))
@@ -145,18 +140,6 @@ class ChatStream(UpstreamStream):
             self.note_service_tier(tier)
 
 
-def _plain_text(choice: JsonObject | None, *, index: int) -> str | None:
-    """The text of a delta that holds nothing else; None where the slow path must look."""
-    if choice is None or choice.get("index", 0) != index:
-        return None
-    if choice.get("finish_reason") or choice.get("logprobs") or choice.get("error"):
-        return None
-    delta = as_object(choice.get("delta"))
-    if delta is None or (len(delta) > 1 and any(delta[key] for key in delta if key not in _PLAIN_KEYS)):
-        return None
-    return as_text(delta.get("content")) or None
-
-
 def _error_of(chunk: JsonObject, *, choices: list[JsonObject]) -> object:
     """The error in a chunk, whatever its form: OpenAI's `error`, vLLM's flat object, OpenRouter's inside a choice."""
     if error := chunk.get("error"):
@@ -171,6 +154,6 @@ def _error_of(chunk: JsonObject, *, choices: list[JsonObject]) -> object:
 
 
 def _usage_of(chunk: JsonObject, *, choices: list[JsonObject]) -> JsonObject | None:
-    """Usage at the top, in Groq's `x_groq`, or in Moonshot's choice (their API references, 2026-08-21)."""
+    """Usage at the top, in Groq's `x_groq`, or in Moonshot's choice (as public clients read them, 2026-11-22)."""
     places = (chunk, as_object(chunk.get("x_groq")) or {}, *choices)
     return next((usage for place in places if (usage := normal_usage(place.get("usage")))), None)

@@ -18,6 +18,7 @@ _MAX_MESSAGE: Final = 500
 _BY_STATUS: Final[Mapping[int, ErrorCode]] = MappingProxyType(
     {
         401: ErrorCode.UPSTREAM_AUTHENTICATION,
+        402: ErrorCode.UPSTREAM_RATE_LIMIT,  # credits used up: https://openrouter.ai/docs/errors (2026-11-22)
         403: ErrorCode.UPSTREAM_AUTHENTICATION,
         408: ErrorCode.UPSTREAM_UNAVAILABLE,
         409: ErrorCode.UPSTREAM_UNAVAILABLE,
@@ -26,8 +27,8 @@ _BY_STATUS: Final[Mapping[int, ErrorCode]] = MappingProxyType(
     }
 )
 
-# https://platform.openai.com/docs/guides/error-codes and the `response.error.code` enum (read 2026-08-21); the last
-# rows are Azure's and Anthropic's words, which compatible gateways repeat.
+# OpenAI's error codes and `response.error.code` (openai 3.54, `ResponseError`); the last rows are words of Azure and
+# Anthropic, which compatible gateways repeat.
 _BY_PROVIDER_CODE: Final[Mapping[str, ErrorCode]] = MappingProxyType(
     {
         "rate_limit_exceeded": ErrorCode.UPSTREAM_RATE_LIMIT,

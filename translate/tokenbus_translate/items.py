@@ -11,7 +11,7 @@ ItemStatus = Literal["completed", "incomplete"]
 CHOICE: Final = "tokenbus:choice"
 """Field of an item when a request asked for several choices (`n`): 0, 1, …"""
 
-# What an item must have from its first event on, besides id, type and status (facts: Open Responses, ordering).
+# What an item must have from its first event on, besides id, type and status (Open Responses 2026-04-24, streaming).
 _ZERO: Final[dict[str, JsonObject]] = {
     "message": {"role": "assistant", "content": []},
     "reasoning": {"summary": []},
@@ -45,7 +45,7 @@ ID_PREFIXES: Final = {
     "mcp_list_tools": "mcpl",
     "call": "call",
 }
-"""OpenAI's item id prefixes; on input it checks them (facts: llm-rosetta #403)."""
+"""OpenAI's item id prefixes; on input it checks them (llm-rosetta #403)."""
 
 
 class Item:

@@ -1,4 +1,4 @@
-"""Chat messages → Responses items (facts: mapping.md section 2).
+"""Chat messages → Responses items.
 
 One assistant message becomes up to one reasoning item, one message and one item per call, in this order. Strings stay
 strings. Fields that Responses has no place for (`name`, `audio`, `extra_content`) ride on the item, so that a chat

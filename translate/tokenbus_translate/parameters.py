@@ -1,4 +1,4 @@
-"""What each request parameter is called in either API: one row per parameter (facts: mapping.md section 1).
+"""What each request parameter is called in either API: one row per parameter.
 
 Sources: openai 3.54 `CompletionCreateParams` and `ResponseCreateParams`; Open Responses 2026-04-24.
 """

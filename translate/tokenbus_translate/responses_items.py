@@ -1,8 +1,8 @@
 """An upstream's items and ours: which of them an event means, and what of an item was told already.
 
-Upstreams name items by `item_id`, by `output_index`, by both, by neither, and some change an id midway (facts:
-mapping.md traps 4.1, 4.4). The rules of `UpstreamItems.find`, best first: the id; the index; else the last open item
-that fits and that the upstream did not name either.
+Upstreams name items by `item_id`, by `output_index`, by both, or by neither (llama.cpp #20607), and some change an id
+midway. The rules of `UpstreamItems.find`, best first: the id; the index; else the last open item that fits and that the
+upstream did not name either.
 """
 
 from collections.abc import Set as AbstractSet

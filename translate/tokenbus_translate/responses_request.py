@@ -87,7 +87,7 @@ def _item(item: JsonObject, path: str) -> JsonObject:
 
 
 def _assistant_part(part: JsonObject) -> JsonObject:
-    """An assistant's text is output; clients that call it input are refused by OpenAI (facts: livekit.md section 3)."""
+    """An assistant's text is output: OpenAI refuses it as input, which livekit-plugins-openai 1.8.9 calls it."""
     if part.get("type") in {"input_text", "text"}:
         return {**part, "type": "output_text", "annotations": part.get("annotations") or []}
     return part

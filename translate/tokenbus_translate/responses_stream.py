@@ -1,6 +1,6 @@
 """Responses events of an upstream → events.
 
-Upstreams are untrusted (facts: mapping.md trap 4.4). Rules:
+Upstreams are untrusted: compatible servers leave out ids, indexes, events and whole outputs. Rules:
 
 1. What is about the response as a whole is ours: created, in_progress and queued are dropped, sequence numbers and the
    response id too; the terminal event becomes `ending` or `failure`, never an event.
@@ -32,6 +32,7 @@ _ALIASES: Final[Mapping[str, str]] = {
     "response.reasoning.done": "response.reasoning_text.done",
 }
 _BEGINNINGS: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
+_ERRORS: Final = frozenset({"error", "response.error"})
 _KEEP_ALIVES: Final = frozenset({"keepalive", "ping"})
 # Terminal events, and the status that a whole answer of the same kind has.
 _ENDINGS: Final[Mapping[str, str]] = {
@@ -74,7 +75,7 @@ class ResponsesStream(UpstreamStream):
                 self.useful_count += 1
                 return
         event_type = as_text(event.get("type"))
-        if event_type == "error" or event.get("error"):
+        if event_type in _ERRORS or (event_type is None and event.get("error")):
             self._fail(reported_failure(event))
         elif event_type is None:
             self._fail(failure(ErrorCode.UPSTREAM_PROTOCOL, "the provider sent an event without `type`"))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from tokenbus_translate.assembly import ResponseAssembly
-from tokenbus_translate.items import CALL_TYPES, STANDARD_TYPES, Item
+from tokenbus_translate.items import CALL_TYPES, ID_PREFIXES, STANDARD_TYPES, Item
 from tokenbus_translate.json_value import JsonObject, as_index, as_object, as_text
 from tokenbus_translate.logprobs import normal_logprobs
 from tokenbus_translate.responses_items import (
@@ -192,7 +192,7 @@ class ResponsesWriter:
 
     def _item_added(self, event: JsonObject) -> None:
         item, names = as_object(event.get("item")), names_of(event)
-        if item is None or not (item_type := as_text(item.get("type"))):
+        if item is None or (item_type := _type_of(item)) is None:
             return
         found = self._items.find(names, types={item_type})
         if found is not None and found.item is None:
@@ -205,16 +205,17 @@ class ResponsesWriter:
 
     def _item_done(self, event: JsonObject) -> None:
         final = as_object(event.get("item"))
-        if final is None or not (item_type := as_text(final.get("type"))):
+        if final is None or (item_type := _type_of(final)) is None:
             return
         names = names_of(event)
         found = self._items.find(names, types={item_type})
         self._finish(found, final, index=names.output_index)
 
     def _finish(self, found: UpstreamItem | None, final: JsonObject, *, index: int | None = None) -> None:
-        item_type = as_text(final.get("type"))
-        if not item_type or (found is not None and found.closed):
+        item_type = _type_of(final)
+        if item_type is None or (found is not None and found.closed):
             return
+        final = _theirs(final)
         if found is None:
             found = self._items.add(item_type, names=names_of({"item": final, "output_index": index}))
         item = found.item or self._open(found, final)
@@ -231,11 +232,12 @@ class ResponsesWriter:
             return  # no upstream speaks in our name, nor breaks out of the line it is written to
         fields = {name: value for name, value in event.items() if name not in _RENAMED}
         names = names_of(event)
-        named = names.item_id is not None or names.output_index is not None
         # An event that names no item says in its type which kind it is about: response.web_search_call.searching.
-        found = self._items.find(names, types=None if named else {_subject(event_type)})
-        if found is None and named:
-            found = self._items.add("", names=names)
+        named = names.item_id is not None or names.output_index is not None
+        subject = "" if named else event_type.removeprefix("response.").partition(".")[0]
+        found = self._items.find(names, types={subject} if subject else None)
+        if found is None and (named or subject in ID_PREFIXES.keys() - STANDARD_TYPES):
+            found = self._items.add(subject, names=names)
         if found is not None:
             if found.item is None:
                 found.early.append((event_type, event))
@@ -262,7 +264,7 @@ class ResponsesWriter:
     def _open(self, found: UpstreamItem, fields: JsonObject) -> Item:
         """Open the item and tell it what came too early."""
         found.type = str(fields["type"])
-        found.item = self._assembly.open_item(fields, item_id=found.names.item_id)
+        found.item = self._assembly.open_item(_theirs(fields), item_id=found.names.item_id)
         early, found.early = found.early, []
         for event_type, event in early:
             self.write(event_type, event)
@@ -279,14 +281,21 @@ class ResponsesWriter:
         return name is not None
 
 
-def _subject(event_type: str) -> str:
-    """`web_search_call` of `response.web_search_call.searching`."""
-    return event_type.removeprefix("response.").partition(".")[0]
-
-
 def _kind_of(event: JsonObject, part: JsonObject) -> TextKind | None:
     """What kind of part an event is about; None where it does not say: the part's text will."""
     if "summary" in str(event.get("type")):
         return SUMMARY_TEXT
     part_type = as_text(part.get("type"))
     return PART_KINDS.get(part_type, OTHER_PART) if part_type else None
+
+
+# No upstream speaks in our name: neither in the type of an item nor in a field.
+
+
+def _type_of(item: JsonObject) -> str | None:
+    item_type = as_text(item.get("type"))
+    return None if not item_type or item_type.startswith(_OURS) else item_type
+
+
+def _theirs(item: JsonObject) -> JsonObject:
+    return {name: value for name, value in item.items() if not name.startswith(_OURS)}

@@ -1,8 +1,8 @@
 """Server-sent events, decoded incrementally.
 
-The rules of https://html.spec.whatwg.org/multipage/server-sent-events.html (read 2026-08-21), for what LLM upstreams
-send: only `data` matters; `event`, `id` and `retry` are ignored, since the payload's own `type` says the same. Lines
-end in LF, CR or CRLF; bytes may be split anywhere, inside a character or between CR and LF too.
+The rules of https://html.spec.whatwg.org/multipage/server-sent-events.html, for what LLM upstreams send: only `data`
+matters; `event`, `id` and `retry` are ignored, since the payload's own `type` says the same. Lines end in LF, CR or
+CRLF; bytes may be split anywhere, inside a character or between CR and LF too.
 """
 
 from typing import Final
@@ -11,7 +11,8 @@ DEFAULT_MAX_EVENT_BYTES: Final = 32 * 2**20
 """The largest sensible event is a generated image in base64."""
 
 _BOM: Final = b"\xef\xbb\xbf"
-_BLANK_LINE: Final = b"\n\n"
+_CR: Final = 0x0D
+_LF: Final = 0x0A
 
 
 class EventTooLargeError(ValueError):
@@ -29,38 +30,62 @@ class SSEDecoder:
         self.comments = 0
         """Comment lines so far: keep-alives, which are no progress."""
         self._max = max_event_bytes
-        self._held: list[bytes] = []  # the start of an event whose end has not come
-        self._held_bytes = 0
+        self._line: list[bytes] = []  # the start of a line whose end has not come
+        self._line_bytes = 0
+        self._data: list[bytes] = []  # the data lines of an event whose blank line has not come
         self._after_cr = False
         self._at_start = True
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The payloads that `chunk` completes, in order. Raises `EventTooLargeError`."""
-        if self._after_cr or b"\r" in chunk:
+        if self._after_cr or _CR in chunk:
             chunk = self._lf_only(chunk)
-        if not chunk:
-            return []
-        held = self._held
-        if held:
-            if _BLANK_LINE not in chunk and not (chunk[:1] == b"\n" and held[-1][-1:] == b"\n"):
+        if self._line:
+            if _LF not in chunk:
                 self._hold(chunk)
                 return []
-            chunk = b"".join((*held, chunk))
-            held.clear()
-            self._held_bytes = 0
-        end = chunk.rfind(_BLANK_LINE)
-        if end < 0:
-            self._hold(chunk)
-            return []
-        if end + 2 < len(chunk):
-            self._hold(chunk[end + 2 :])
-        return self._payloads(chunk[:end])
+            chunk = b"".join((*self._line, chunk))
+            self._line.clear()
+            self._line_bytes = 0
+        lines = chunk.split(b"\n")
+        if rest := lines.pop():
+            self._hold(rest)
+        return self._payloads(lines)
 
     def close(self) -> list[bytes]:
         """The payload of a last event that lacks its blank line, as sloppy upstreams end; a cut line is left out."""
-        rest = b"".join(self._held)
-        self._held.clear()
-        return self._payloads(rest[: rest.rfind(b"\n") + 1])
+        self._line.clear()
+        return self._payloads([b""])
+
+    def _payloads(self, lines: list[bytes]) -> list[bytes]:
+        if self._at_start and lines:
+            self._at_start = False
+            lines[0] = lines[0].removeprefix(_BOM)
+        payloads: list[bytes] = []
+        data = self._data
+        for line in lines:
+            if line.startswith(b"data: "):
+                data.append(line[6:])
+            elif line:
+                self._other_line(line)
+            elif data:
+                payload = data[0] if len(data) == 1 else b"\n".join(data)
+                data.clear()
+                if len(payload) > self._max:
+                    raise EventTooLargeError(max_event_bytes=self._max)
+                if payload:
+                    payloads.append(payload)
+        if data and sum(map(len, data)) > self._max:
+            raise EventTooLargeError(max_event_bytes=self._max)
+        return payloads
+
+    def _other_line(self, line: bytes) -> None:
+        if line.startswith(b":"):
+            self.comments += 1
+            return
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
 
     def _lf_only(self, chunk: bytes) -> bytes:
         if self._after_cr and chunk.startswith(b"\n"):
@@ -70,39 +95,8 @@ class SSEDecoder:
             self._after_cr = chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _hold(self, chunk: bytes) -> None:
-        self._held.append(chunk)
-        self._held_bytes += len(chunk)
-        if self._held_bytes > self._max + 1:  # one for the line end of an event that is exactly full
+    def _hold(self, part: bytes) -> None:
+        self._line.append(part)
+        self._line_bytes += len(part)
+        if self._line_bytes > self._max + len(b"data: "):
             raise EventTooLargeError(max_event_bytes=self._max)
-
-    def _payloads(self, text: bytes) -> list[bytes]:
-        if self._at_start and text:
-            self._at_start = False
-            text = text.removeprefix(_BOM)
-        payloads: list[bytes] = []
-        for block in text.split(_BLANK_LINE):
-            if len(block) > self._max + 1:
-                raise EventTooLargeError(max_event_bytes=self._max)
-            # The two shapes nearly every event has: one `data` line, alone or after one `event` line.
-            first, more, rest = block.partition(b"\n")
-            if not more and first.startswith(b"data: "):
-                payload = first[6:]
-            elif rest.startswith(b"data: ") and first.startswith(b"event:") and b"\n" not in rest:
-                payload = rest[6:]
-            else:
-                payload = self._any_block(block)
-            if payload:
-                payloads.append(payload)
-        return payloads
-
-    def _any_block(self, block: bytes) -> bytes:
-        data: list[bytes] = []
-        for line in block.split(b"\n"):
-            if line.startswith(b":"):
-                self.comments += 1
-                continue
-            name, _, value = line.partition(b":")
-            if name == b"data":
-                data.append(value.removeprefix(b" "))
-        return b"\n".join(data)

@@ -1,7 +1,8 @@
 """Tools, tool choice and response format, in both APIs: Chat nests what Responses has flat.
 
-Traps (facts: mapping.md section 1): without `strict`, a tool is strict in Responses and not in Chat, so a chat tool
-goes to Responses with `strict: false` written out; the nested tool choice is a 400 there.
+Traps: without `strict`, a tool is strict in Responses and not in Chat, so a chat tool
+goes to Responses with `strict: false` written out (langchain #35885); the nested tool choice is a 400 there (open-webui
+#30085).
 """
 
 from typing import Final

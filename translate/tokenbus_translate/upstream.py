@@ -30,9 +30,9 @@ class UpstreamStream(ABC):
         self.ending: Ending | None = None
         """How the upstream ended its answer; the caller then ends the response, or runs tools and goes on."""
         self.failure: UpstreamFailure | None = None
-        self.committed = False
+        self.committed: bool = False
         """Whether events have left: from now on a failure is visible."""
-        self.useful_count = 0
+        self.useful_count: int = 0
         """How many useful events have come: the only progress that counts for timeouts."""
         self.usage: JsonObject | None = None
         """What this call used, in the Responses shape; counted in the response when a committed call ends."""
@@ -75,14 +75,20 @@ class UpstreamStream(ABC):
 
         An answer that is whole by then has ended well, whatever broke after it; else `failure` is the cause, or a cut.
         """
+        if self.finished:
+            return []
         events = self._read_all(self._decoder.close())
         if not self.finished:
             self._read_end()
-            if not self.finished:
-                cut = failure(ErrorCode.UPSTREAM_CUT, "the provider's stream ended before the answer did")
-                self._fail(cause or cut)
-            events += self.assembly.take()
-        return events
+        if not self.finished:
+            cut = failure(ErrorCode.UPSTREAM_CUT, "the provider's stream ended before the answer did")
+            self._fail(cause or cut)
+        return events + self.assembly.take()
+
+    def abandon(self) -> None:
+        """The caller reads no further (a cancel): what the upstream has reported so far, such as usage, counts."""
+        if self.committed and not self.finished:
+            self._tell_assembly()
 
     def _read_all(self, payloads: list[bytes]) -> list[Event]:
         for payload in payloads:
@@ -118,6 +124,7 @@ class UpstreamStream(ABC):
 
     def _tell_assembly(self) -> None:
         self.assembly.add_usage(self.usage)
+        self.usage = None  # counted once, whatever is called after this
         self.assembly.facts |= self.facts
         self.assembly.extension |= self.extension
 

@@ -1,7 +1,7 @@
 """Token usage: what providers call it, in the Responses shape, and summed over rounds.
 
 A usage that was not sent stays None; of one that was sent, missing details are zero, because clients read them
-unguarded (facts: vscode-unify #277).
+unguarded (vscode-unify #277).
 """
 
 from tokenbus_translate.json_value import JsonObject, as_index, as_object
@@ -10,8 +10,8 @@ from tokenbus_translate.json_value import JsonObject, as_index, as_object
 def normal_usage(raw: object) -> JsonObject | None:
     """A provider's usage, of either API, in the Responses shape; None where it counted nothing.
 
-    Sources: `ResponseUsage` and `CompletionUsage` of openai 3.54. DeepSeek names cached tokens prompt_cache_hit_tokens
-    (https://api-docs.deepseek.com/guides/kv_cache, 2026-08-21), Moonshot puts cached_tokens beside the totals.
+    Sources: `ResponseUsage` and `CompletionUsage` of openai 3.54. DeepSeek names cached tokens prompt_cache_hit_tokens,
+    Moonshot puts cached_tokens beside the totals (as public clients read them, 2026-11-22).
     """
     source = as_object(raw) or {}
     given, made = _count(source, "input_tokens", "prompt_tokens"), _count(source, "output_tokens", "completion_tokens")

@@ -8,6 +8,7 @@ from tokenbus.client import DEFAULT_TIMEOUT_S, Client
 from tokenbus.command import Subcommands, UsageError, connected, connection_options
 from tokenbus.commands.keyboard import read_line
 from tokenbus.commands.show import exit_code, show_answer
+from tokenbus.errors import RequestRefusedError, ResponseFailedError
 from tokenbus.params import RequestParams
 from tokenbus_schemas import PRIORITY_CLASSES, Response
 
@@ -43,16 +44,22 @@ async def run(args: argparse.Namespace) -> int:
 
 
 async def _converse(client: Client, args: argparse.Namespace) -> int:
-    """Turn by turn, until the end of input. The conversation is kept here, so any model can go on with it."""
+    """Turn by turn, until the end of input. A turn that fails is taken back, and the conversation goes on."""
     conversation: list[dict[str, str]] = []
     code = 0
     while (text := await read_line("> ")) is not None:
         if not text.strip():
             continue
         conversation.append(_message("user", text))
-        response = await _ask(client, args, conversation=conversation)
-        conversation.append(_message("assistant", response.output_text))
-        code = exit_code(response)
+        try:
+            response = await _ask(client, args, conversation=conversation)
+        except (ResponseFailedError, RequestRefusedError) as error:
+            sys.stderr.write(f"tokenbus: {error}\n")
+            conversation.pop()
+            code = 1
+        else:
+            conversation.append(_message("assistant", response.output_text))
+            code = exit_code(response)
     sys.stdout.write("\n")
     return code
 

@@ -1,5 +1,6 @@
 """The executor put together: what it listens to, and the worker that feeds it."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,14 +9,16 @@ from tokenbus.bus import Bus, KvChange
 from tokenbus_chassis.terminal import TerminalWriter
 from tokenbus_chassis.topology import ensure_topology
 from tokenbus_chassis.worker import Worker
-from tokenbus_executor.answer import Surroundings
 from tokenbus_executor.directory import PROVIDERS_KEY, ProviderDirectory
 from tokenbus_executor.keys import Keyring
 from tokenbus_executor.settings import ExecutorSettings
 from tokenbus_executor.stops import Stops
-from tokenbus_executor.upstreams import UpstreamClients
+from tokenbus_executor.surroundings import Surroundings
+from tokenbus_executor.upstreams import Upstreams
 from tokenbus_executor.work import WorkHandler
 from tokenbus_schemas import PRIORITY_CLASSES, Pool
+
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -38,18 +41,18 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
         pools = [Pool(name) for name in settings.pools() or providers.pools]
         topology = settings.topology(pools=tuple(pools))
         await ensure_topology(bus, topology)
-        stops = Stops(bus, subjects=topology.subjects, clock=time.time)
+        stops = Stops(bus, subjects=topology.subjects, marks=topology.cancelled.name, clock=time.time)
         await stops.listen()
-        clients = await exits.enter_async_context(UpstreamClients.open(keyring, budgets=settings.budgets()))
+        upstreams = await exits.enter_async_context(Upstreams.open(keyring, budgets=settings.budgets()))
+        for provider, problem in (await upstreams.prepare(providers.rows)).items():
+            _log.warning("a provider can not be called", extra={"provider": provider, "problem": problem})
         around = Surroundings(
             bus=bus,
-            subjects=topology.subjects,
             topology=topology,
             terminal=TerminalWriter(bus, subjects=topology.subjects, stream=topology.results.name),
             stops=stops,
             providers=providers,
-            clients=clients,
-            budgets=settings.budgets(),
+            upstreams=upstreams,
         )
         # All pools of a class before the next class: a class is more urgent than a pool is.
         consumers = [topology.work_consumer(pool, urgency).name for urgency in PRIORITY_CLASSES for pool in pools]

@@ -23,6 +23,11 @@ class ProviderDirectory:
         self._known = asyncio.Event()
 
     @property
+    def rows(self) -> list[ProviderRow]:
+        """All providers, in the catalog's order."""
+        return list(self._rows.values())
+
+    @property
     def pools(self) -> list[str]:
         """The pools of all providers, each once, in the catalog's order."""
         return list(dict.fromkeys(row.pool for row in self._rows.values()))

@@ -1,6 +1,6 @@
 """Errors of the executor.
 
-StopRequest     somebody asked that this request stop; carries the reason
+StopRequest     somebody asked that this request stop, or a later attempt has taken it over
 UpstreamError   an upstream call failed; carries the `UpstreamFailure`
 """
 
@@ -8,7 +8,11 @@ from tokenbus_translate import UpstreamFailure
 
 
 class StopRequest(Exception):  # noqa: N818 - it stops a request, it is no error of anyone
-    """Raised inside a request's task group when a stop message names it."""
+    """Raised inside a request's task group. `overtaken_by`: the later attempt, or None where a user cancelled."""
+
+    def __init__(self, *, overtaken_by: int | None) -> None:
+        self.overtaken_by = overtaken_by
+        super().__init__()
 
 
 class UpstreamError(Exception):

@@ -1,13 +1,33 @@
-"""The one place where events get their sequence numbers and leave for the bus."""
+"""The one place where events get their sequence numbers and leave for the bus.
+
+A number is given to an event when its message is taken by the bus, not before: whoever is cancelled in between leaves
+neither a gap nor a lost event behind, what is unsent goes first the next time.
+"""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from tokenbus.bus import Bus
+from tokenbus_executor.oversize import fitted_terminal, without_echo
 from tokenbus_schemas import ATTEMPT_STRIDE, Event, encode
 
 SPLIT_BYTES: Final = 256 * 1024
-"""An event message grows to about this; a larger burst is split between events, far below any max_payload."""
+"""An event message grows to about this; a larger burst is split between events."""
+
+
+class LastWords(NamedTuple):
+    """The end of an answer, numbered."""
+
+    line: bytes
+    """The terminal event alone, to be stored."""
+    messages: list[bytes]
+    """What was not published yet, in order, the terminal event last; to be published once that is stored."""
+
+
+class _Batch(NamedTuple):
+    payload: bytes
+    events: int
+    """How many were used up, those that could not be carried included."""
 
 
 class EventPublisher:
@@ -16,35 +36,63 @@ class EventPublisher:
     def __init__(self, bus: Bus, *, subject: str, attempt: int) -> None:
         self._bus = bus
         self._subject = subject
-        self.next_number = (attempt - 1) * ATTEMPT_STRIDE
-
-    def number(self, event: Event) -> bytes:
-        """The event as a line with the next number, not published."""
-        line = encode(event, self.next_number)
-        self.next_number += 1
-        return line
+        self._next_number = (attempt - 1) * ATTEMPT_STRIDE
+        self._unsent: list[Event] = []
 
     async def publish(self, events: Sequence[Event]) -> None:
-        """Events that arrived together, in one message unless that grows too large.
+        """Events that arrived together, in one message unless that grows too large. Raises `BusError`.
 
-        An event larger than the bus takes is left out, number and all: readers see the gap, and the terminal event
+        An event that the bus can not carry is left out, number and all: readers see the gap, and the terminal event
         heals it.
         """
+        self._unsent += events
+        while self._unsent:
+            batch = self._batch()
+            if batch.payload:
+                await self._bus.publish(self._subject, batch.payload)
+            self._used(batch)
+
+    async def send(self, message: bytes) -> None:
+        """An event message that is numbered already. Raises `BusError`."""
+        await self._bus.publish(self._subject, message)
+
+    def last_words(self, events: Sequence[Event]) -> LastWords:
+        """Number the last events of an answer, the terminal one last, without publishing any."""
+        *before, terminal = events
+        self._unsent += before
+        messages: list[bytes] = []
+        while self._unsent:
+            batch = self._batch()
+            if batch.payload:
+                messages.append(batch.payload)
+            self._used(batch)
+        line = encode(fitted_terminal(terminal, max_payload=self._bus.max_payload), self._next_number)
+        if messages and len(messages[-1]) + len(line) < SPLIT_BYTES:
+            messages[-1] += b"\n" + line
+        else:
+            messages.append(line)
+        return LastWords(line, messages)
+
+    def _used(self, batch: _Batch) -> None:
+        self._next_number += batch.events
+        del self._unsent[: batch.events]
+
+    def _batch(self) -> _Batch:
+        """The next message."""
         lines: list[bytes] = []
         size = 0
-        for event in events:
-            line = self.number(event)
-            if lines and size + len(line) > SPLIT_BYTES:
-                await self.publish_lines(b"\n".join(lines))
-                lines.clear()
-                size = 0
-            if len(line) > self._bus.max_payload:
-                continue
-            lines.append(line)
+        number = self._next_number
+        largest = self._bus.max_payload
+        split = min(SPLIT_BYTES, largest)
+        for event in self._unsent:
+            line = encode(event, number)
+            if len(line) > largest:
+                lighter = without_echo(event)
+                line = b"" if lighter is None else encode(lighter, number)
             size += len(line) + 1
-        if lines:
-            await self.publish_lines(b"\n".join(lines))
-
-    async def publish_lines(self, payload: bytes) -> None:
-        """An event message that is already numbered."""
-        await self._bus.publish(self._subject, payload)
+            if lines and size > split:
+                break
+            number += 1
+            if 0 < len(line) <= largest:
+                lines.append(line)
+        return _Batch(b"\n".join(lines), number - self._next_number)

@@ -1,83 +1,85 @@
 """Reads one upstream call into published events, each phase under its own budget."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Final
-
-from openai import AsyncOpenAI
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
 
 from tokenbus_executor.errors import UpstreamError
 from tokenbus_executor.publisher import EventPublisher
-from tokenbus_executor.upstreams import Budgets, open_stream
-from tokenbus_schemas import Api, ErrorCode
+from tokenbus_executor.upstreams import Budgets, Upstream, UpstreamBody
+from tokenbus_schemas import ErrorCode
 from tokenbus_translate import UpstreamFailure, UpstreamStream, failure
 
 REUSE_WAIT_S: Final = 0.02
 """How long the end of a finished answer's body is waited for: a body read to its end leaves its connection reusable."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamCall:
-    """What to send where."""
-
-    client: AsyncOpenAI
-    api: Api
-    body: Mapping[str, Any]
+MAX_DOCUMENT_BYTES: Final = 64 * 2**20
+"""The largest answer that is taken in one piece."""
 
 
 async def read_upstream(
-    call: UpstreamCall, *, stream: UpstreamStream, publisher: EventPublisher, budgets: Budgets
-) -> None:
-    """Send the request and publish its events as they come, until `stream.ending` or `stream.failure` is set.
+    upstream: Upstream, *, body: Mapping[str, object], stream: UpstreamStream, publisher: EventPublisher
+) -> UpstreamFailure | None:
+    """Send the request and publish its events as they come, until the upstream's own end; why there was none, or None.
 
-    A cancel closes the provider's connection and leaves `stream` as it stands.
+    Raises `BusError`. A cancel closes the provider's connection and leaves `stream` as it stands.
     """
     cause: UpstreamFailure | None = None
-    phase = asyncio.timeout(budgets.first_event_s)
+    phase = asyncio.timeout(upstream.budgets.first_event_s)
     try:
-        async with phase:
-            await _read(call, stream=stream, publisher=publisher, gap_s=budgets.event_gap_s, phase=phase)
+        async with phase, upstream.open(body) as answer:
+            if answer.is_json:
+                await publisher.publish(stream.whole(await _document(answer)))
+            else:
+                await _stream(
+                    answer, stream=stream, publisher=publisher, gap_s=upstream.budgets.event_gap_s, phase=phase
+                )
     except TimeoutError:
-        cause = _too_slow(stream, budgets=budgets)
+        cause = _too_slow(stream, budgets=upstream.budgets)
     except UpstreamError as error:
         cause = error.failure
     await publisher.publish(stream.close(cause))
+    if stream.failure is None:
+        return None
+    return replace(stream.failure, message=upstream.access.hidden(stream.failure.message))
 
 
-async def _read(
-    call: UpstreamCall, *, stream: UpstreamStream, publisher: EventPublisher, gap_s: float, phase: asyncio.Timeout
+async def _stream(
+    answer: UpstreamBody, *, stream: UpstreamStream, publisher: EventPublisher, gap_s: float, phase: asyncio.Timeout
 ) -> None:
     now = asyncio.get_running_loop().time
-    async with (
-        open_stream(call.client, api=call.api, body=call.body) as upstream,
-        aclosing(upstream.chunks()) as chunks,
-    ):
-        if not upstream.is_event_stream:
-            await publisher.publish(stream.whole(b"".join([chunk async for chunk in chunks])))
+    useful = 0
+    while chunk := await answer.next_chunk():
+        events = stream.feed(chunk)
+        if events:
+            await publisher.publish(events)
+        if stream.finished:
+            await _read_to_end(answer)
             return
-        useful = 0
-        async for chunk in chunks:
-            events = stream.feed(chunk)
-            if events:
-                await publisher.publish(events)
-            if stream.finished:
-                await _read_to_end(chunks)
-                return
-            # Only progress that a reader could use counts: comments and empty deltas do not keep a stream alive.
-            if stream.useful_count != useful:
-                useful = stream.useful_count
-                phase.reschedule(now() + gap_s)
+        # Only progress that a reader could use counts: comments and empty deltas do not keep a stream alive.
+        if stream.useful_count != useful:
+            useful = stream.useful_count
+            phase.reschedule(now() + gap_s)
 
 
-async def _read_to_end(chunks: AsyncGenerator[bytes]) -> None:
+async def _read_to_end(answer: UpstreamBody) -> None:
     try:
         async with asyncio.timeout(REUSE_WAIT_S):
-            async for _ in chunks:
+            while await answer.next_chunk():
                 pass
     except (TimeoutError, UpstreamError):
         return  # the answer is whole; only the connection is lost
+
+
+async def _document(answer: UpstreamBody) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await answer.next_chunk():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_DOCUMENT_BYTES:
+            raise UpstreamError(failure(ErrorCode.UPSTREAM_PROTOCOL, f"the provider's answer is over {size} bytes"))
+    return b"".join(chunks)
 
 
 def _too_slow(stream: UpstreamStream, *, budgets: Budgets) -> UpstreamFailure:

@@ -11,16 +11,20 @@ _BUDGETS = Budgets()
 class ExecutorSettings(ServiceSettings):
     """Environment variables led by `TOKENBUS_`, as for every service."""
 
-    slots: int = Field(100, ge=1, le=10_000, description="How many requests one executor answers at once.")
+    slots: int = Field(default=100, ge=1, le=10_000, description="How many requests one executor answers at once.")
     executor_pools: str = Field(
-        "", description="Pools to serve, with commas between; empty: every pool of the catalog."
+        default="", description="Pools to serve, with commas between; empty: every pool of the catalog."
     )
-    connect_timeout_s: float = Field(_BUDGETS.connect_s, gt=0, description="Budget until a provider is connected.")
+    connect_timeout_s: float = Field(
+        default=_BUDGETS.connect_s, gt=0, description="Budget until a provider is connected."
+    )
     first_event_timeout_s: float = Field(
-        _BUDGETS.first_event_s, gt=0, description="Budget from the request to the provider's first useful event."
+        default=_BUDGETS.first_event_s,
+        gt=0,
+        description="Budget from the request to the provider's first useful event.",
     )
     event_gap_timeout_s: float = Field(
-        _BUDGETS.event_gap_s, gt=0, description="Budget between two useful events of a provider."
+        default=_BUDGETS.event_gap_s, gt=0, description="Budget between two useful events of a provider."
     )
 
     def budgets(self) -> Budgets:

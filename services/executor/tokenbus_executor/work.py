@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from tokenbus_chassis.delivery import Delivery
 from tokenbus_chassis.terminal import OvertakenError
-from tokenbus_executor.answer import Answer, Surroundings
+from tokenbus_executor.answer import Answer
+from tokenbus_executor.surroundings import Surroundings
 from tokenbus_schemas import WorkOrder
 from tokenbus_schemas.headers import ORIGIN, REASON
 
@@ -28,20 +29,24 @@ class WorkHandler:
             await self._bury(delivery, problems=[problem["loc"] for problem in error.errors(include_input=False)])
             return
         started = time.monotonic()
-        answer = Answer(order, attempt=order.attempt_base + delivery.attempt, around=self._around)
+        attempt = order.attempt_base + delivery.attempt
+        fields = {"request_id": order.request_id, "tenant": order.tenant, "model": order.model, "attempt": attempt}
+        answer = Answer(order, attempt=attempt, around=self._around)
         try:
             await answer.run()
         except OvertakenError as overtaken:
             # The newer delivery owns the message: an ack from this one would take it away.
             delivery.abandon()
-            fields = {"request_id": order.request_id, "attempt": overtaken.attempt, "newer": overtaken.newer}
-            _log.warning("overtaken by a later attempt", extra=fields)
+            _log.warning("overtaken by a later attempt", extra={**fields, "newer": overtaken.newer})
             return
         await delivery.ack()
-        _log.info("request ended", extra={**answer.log_fields(), "duration_s": round(time.monotonic() - started, 3)})
+        duration_s = round(time.monotonic() - started, 3)
+        _log.info("request ended", extra={**fields, **answer.outcome, "duration_s": duration_s})
 
     async def _bury(self, delivery: Delivery, *, problems: list[tuple[int | str, ...]]) -> None:
         _log.error("a work order can not be read", extra={"subject": delivery.subject, "places": problems})
         headers = {ORIGIN: delivery.subject, REASON: f"no work order: {problems[:3]}"}
-        await self._around.bus.publish_stored(self._around.subjects.dead("work"), delivery.data, headers=headers)
+        await self._around.bus.publish_stored(
+            self._around.topology.subjects.dead("work"), delivery.data, headers=headers
+        )
         await delivery.ack()

@@ -143,6 +143,7 @@ class Intake:
             model=request.model,
             request=normalised,
             targets=list(targets),
+            strategy="ordered",
             recovery="fail",
         )
         return Admitted(

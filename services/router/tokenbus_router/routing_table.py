@@ -23,7 +23,9 @@ class Candidate:
     """The APIs the catalog allows here, preferred first."""
 
     def target(self, api: Api, *, name: str) -> Target:
-        return Target(provider=self.provider, model=self.model or name, api=api, pool=self.pool)
+        return Target.model_validate(
+            {"provider": self.provider, "model": self.model or name, "api": api, "pool": self.pool}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +89,7 @@ def provider_table(catalog: Catalog) -> ProviderTable:
     """What executors need to know of the providers; published in the catalog bucket."""
     return ProviderTable(
         providers=[
-            ProviderRow(
-                name=name,
-                base_url=entry.base_url,
-                base_url_env=entry.base_url_env,
-                api_key_env=entry.api_key_env,
-                pool=_pool(name, entry=entry),
-                apis=tuple(entry.apis),
-            )
+            ProviderRow.model_validate({**entry.model_dump(), "name": name, "pool": _pool(name, entry=entry)})
             for name, entry in catalog.providers.items()
         ]
     )

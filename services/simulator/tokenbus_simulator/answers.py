@@ -1,86 +1,44 @@
 """Answers: what the model says, from a script and a request, before it takes an API's shape.
 
-The only magic: a request whose last user message names one of its tools gets a call of that tool, as does
-`tool_choice` `required` or a named function; arguments are made up from the schema. Once the outputs are in, the
-answer is text. Everything else is as the script says, and the same on every run.
+The only magic: a request whose last user message names one of its functions gets a call of it, as does `tool_choice`
+`required` or a named tool; arguments are made up from the schema. Once the outputs are in, the answer is text. Where a
+schema is asked for, it is JSON that fits. Everything else is as the script says, and the same on every run.
 """
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
-from tokenbus_simulator.arguments import example_arguments
+import orjson
+
 from tokenbus_simulator.asked import Asked
-from tokenbus_simulator.script import Call, Finish, Script
+from tokenbus_simulator.json_examples import example_arguments, example_of
+from tokenbus_simulator.parts import (
+    Answer,
+    Choice,
+    Cited,
+    Finish,
+    FunctionCall,
+    Part,
+    ProviderCall,
+    Reasoning,
+    Refusal,
+    Text,
+    Usage,
+)
+from tokenbus_simulator.prose import pleasantry
+from tokenbus_simulator.provider_tools import kinds_of
+from tokenbus_simulator.script import Call, Script
+from tokenbus_simulator.stamps import placeholders
 from tokenbus_simulator.tokens import estimate, filler, split
 
-_QUOTED_CHARACTERS: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Reasoning:
-    """Thoughts before the answer, the summary apart from the text."""
-
-    summary: tuple[str, ...]
-    text: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Plain text for the user."""
-
-    tokens: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The model declines, in words."""
-
-    tokens: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionCall:
-    """One call; the tokens are pieces of the arguments' JSON text."""
-
-    name: str
-    tokens: tuple[str, ...]
-
-
-Part: TypeAlias = Reasoning | Text | Refusal | FunctionCall
-"""What a choice is made of. A new kind of output (a provider tool's call) is a new member and a case in each shape."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One alternative answer."""
-
-    parts: tuple[Part, ...]
-    finish: Finish
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens, as both APIs count them; output includes reasoning."""
-
-    input_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """All choices of one request and what they cost."""
-
-    choices: tuple[Choice, ...]
-    usage: Usage
+_STAMPED_TOKENS: Final = 100  # where a script stamps and names no number of tokens
 
 
 def answer(script: Script, *, asked: Asked) -> Answer:
     """What the simulator answers to `asked` under `script`."""
-    calls = _calls(script, asked)
-    choices = tuple(_choice(script, asked, calls, index) for index in range(asked.choices))
+    calls, provided = _calls(script, asked), _provided(script, asked)
+    choices = tuple(_choice(script, asked, calls, provided, index) for index in range(asked.choices))
     thoughts = [len(part.summary) + len(part.text) for c in choices for part in c.parts if isinstance(part, Reasoning)]
     spoken = [len(part.tokens) for c in choices for part in c.parts if not isinstance(part, Reasoning)]
     return Answer(
@@ -89,14 +47,18 @@ def answer(script: Script, *, asked: Asked) -> Answer:
     )
 
 
-def _choice(script: Script, asked: Asked, calls: tuple[Call, ...], index: int) -> Choice:
+def _choice(
+    script: Script, asked: Asked, calls: Sequence[Call], provided: Sequence[ProviderCall], index: int
+) -> Choice:
     parts = list[Part]()
     if script.reasoning or script.summary:
         parts.append(Reasoning(filler(script.summary), filler(script.reasoning)))
+    parts += provided
     if script.refusal is not None:
         parts.append(Refusal(split(script.refusal)))
     elif script.text is not None or script.tokens is not None or not calls:
-        parts.append(Text(_text(script, asked, index)))
+        tokens = _text(script, asked, index)
+        parts.append(Text(tokens, _cited(tokens, provided)))
     schemas = {tool.name: tool.parameters for tool in asked.tools}
     for call in calls:
         arguments = call.arguments
@@ -121,33 +83,48 @@ def _chosen_tools(asked: Asked) -> Iterable[str]:
     named = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", asked.turn.user_text)]
     if asked.tool_choice == "required":
         return named or names[:1]
-    return named if asked.tool_choice == "auto" else [asked.tool_choice]
+    return named if asked.tool_choice == "auto" else [name for name in names if name == asked.tool_choice]
+
+
+def _provided(script: Script, asked: Asked) -> tuple[ProviderCall, ...]:
+    """Calls of provider tools, in the first round of a turn: as scripted if they are offered, or as chosen."""
+    offered = {str(tool["type"]): tool for tool in asked.provider_tools}
+    if asked.tool_choice == "none" or asked.turn.tool_rounds:
+        return ()
+    wanted = [name for name in script.provider_calls if name in offered]
+    if not script.provider_calls:
+        forced = asked.tool_choice == "required" and not asked.tools
+        wanted = [name for name in offered if forced or name == asked.tool_choice]
+    query = asked.turn.user_text or "nothing"
+    made = [
+        ProviderCall(kind, offered[name], query, split(kind.streamed.text(query)) if kind.streamed else ())
+        for name in wanted[: asked.max_tool_calls]
+        for kind in kinds_of(name)
+    ]
+    return tuple(made)
+
+
+def _cited(tokens: Sequence[str], provided: Sequence[ProviderCall]) -> tuple[Cited, ...]:
+    """What the calls found, cited at equal distances in the text, the last at its end."""
+    citations = [call.kind.citation for call in provided if call.kind.citation]
+    return tuple(
+        Cited(len(tokens) * number // len(citations), citation) for number, citation in enumerate(citations, 1)
+    )
 
 
 def _text(script: Script, asked: Asked, index: int) -> tuple[str, ...]:
+    if script.stamp:
+        return placeholders(_STAMPED_TOKENS if script.tokens is None else script.tokens)
     if script.text is not None:
         return split(script.text)
     if script.tokens is not None:
         return filler(script.tokens)
     if script.echo:
         return split(asked.turn.user_text)
-    return split(_pleasantry(asked) + (f" (Choice {index + 1}.)" if index else ""))
-
-
-def _pleasantry(asked: Asked) -> str:
-    turn = asked.turn
-    if turn.tool_outputs:
-        return f"The tool answered: {_quoted(turn.tool_outputs[-1])} Glad I could look that up for you."
-    about = f"You wrote: {_quoted(turn.user_text)} " if turn.user_text else "You wrote nothing yet. "
-    return (
-        f"{about}This is the simulator speaking, so no model has thought about it, but every word you see came the way "
-        "a real answer takes, token by token."
-    )
-
-
-def _quoted(text: str) -> str:
-    shown = text if len(text) <= _QUOTED_CHARACTERS else text[: _QUOTED_CHARACTERS - 1] + "…"
-    return f"“{shown}”"
+    if asked.schema is not None:
+        value = example_of(asked.schema) if asked.schema else {"answer": pleasantry(asked)}
+        return split(orjson.dumps(value).decode())
+    return split(pleasantry(asked) + (f" (Choice {index + 1}.)" if index else ""))
 
 
 def _limited(parts: Iterable[Part], finish: Finish, budget: int) -> Choice:
@@ -173,8 +150,11 @@ def _shortened(part: Part, take: Callable[[tuple[str, ...]], tuple[str, ...]]) -
         case Reasoning():
             return Reasoning(take(part.summary), take(part.text))
         case Text():
-            return Text(take(part.tokens))
+            tokens = take(part.tokens)
+            return Text(tokens, tuple(cited for cited in part.cited if cited.after <= len(tokens)))
         case Refusal():
             return Refusal(take(part.tokens))
         case FunctionCall():
             return FunctionCall(part.name, take(part.tokens))
+        case ProviderCall():
+            return ProviderCall(part.kind, part.settings, part.query, take(part.tokens))

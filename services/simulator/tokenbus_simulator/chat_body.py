@@ -3,50 +3,20 @@
 Source: openai 3.54 `CompletionCreateParams`.
 """
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tokenbus_simulator.asked import Asked, Speaker, Tool, read_turn
+from tokenbus_simulator.asked import Asked, RefusedError, read_turn
+from tokenbus_simulator.chat_messages import attachments, said
+from tokenbus_simulator.formats import chat_schema
+from tokenbus_simulator.tool_entries import chat_choice, chat_tools
 from tokenbus_simulator.wire import JsonObject
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(extra="allow")
+class StreamOptions(BaseModel):
+    """Options of a stream."""
 
-
-class Part(_Open):
-    """A content part; only its text matters here."""
-
-    text: str = ""
-
-
-class Message(_Open):
-    """A message of any role."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
-
-
-class Function(_Open):
-    name: str
-    parameters: JsonObject | None = None
-
-
-class ToolEntry(_Open):
-    type: str
-    function: Function | None = None
-
-
-class NamedTool(_Open):
-    """A tool choice that is an object."""
-
-    type: str
-    function: Function | None = None
-
-
-class StreamOptions(_Open):
     include_usage: bool = False
     include_obfuscation: bool = False
 
@@ -57,11 +27,11 @@ class ChatBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[JsonObject], Field(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    tools: list[ToolEntry] | None = None
-    tool_choice: Literal["auto", "none", "required"] | NamedTool = "auto"
+    tools: Annotated[list[JsonObject], Field(min_length=1)] | None = None
+    tool_choice: Literal["auto", "none", "required"] | JsonObject | None = None
     parallel_tool_calls: bool | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -99,35 +69,24 @@ class ChatBody(BaseModel):
         return self.stream_options is not None and self.stream_options.include_usage
 
     def asked(self) -> Asked:
-        """What this request asks of the model."""
-        said = list(self._said())
-        tool_choice = self.tool_choice
-        if isinstance(tool_choice, NamedTool):
-            tool_choice = tool_choice.function.name if tool_choice.function else "auto"
+        """What this request asks of the model. Raises `RefusedError`."""
+        told = list(said(self.messages))
+        texts = [text for _, text in told]
+        for name in ("tool_choice", "parallel_tool_calls"):
+            if getattr(self, name) is not None and not self.tools:
+                message = f"Invalid value for '{name}': '{name}' is only allowed when 'tools' are specified."
+                raise RefusedError(message, param=name)
         return Asked(
             stream=bool(self.stream),
-            turn=read_turn(said),
-            tools=tuple(
-                Tool(tool.function.name, tool.function.parameters or {}) for tool in self.tools or () if tool.function
-            ),
-            tool_choice=tool_choice,
+            turn=read_turn(told, attachments=attachments(self.messages)),
+            tools=chat_tools(self.tools or ()),
+            tool_choice=chat_choice(self.tool_choice or "auto", tools=self.tools or ()),
             parallel_tool_calls=self.parallel_tool_calls is not False,
             choices=self.n or 1,
             max_tokens=self.max_completion_tokens or self.max_tokens,
             logprobs=bool(self.logprobs),
             top_logprobs=self.top_logprobs or 0,
+            schema=chat_schema(self.response_format, said=texts),
             obfuscation=self.stream_options is not None and self.stream_options.include_obfuscation,
-            input_characters=sum(len(text) for _, text in said),
+            input_characters=sum(map(len, texts)),
         )
-
-    def _said(self) -> Iterator[tuple[Speaker, str]]:
-        for message in self.messages:
-            content = message.content
-            text = content if isinstance(content, str) else "\n".join(part.text for part in content or () if part.text)
-            match message.role:
-                case "user":
-                    yield "user", text
-                case "tool" | "function":
-                    yield "tool", text
-                case _:
-                    yield "other", text

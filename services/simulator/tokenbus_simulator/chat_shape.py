@@ -9,10 +9,10 @@ from itertools import chain, zip_longest
 
 import orjson
 
-from tokenbus_simulator.answers import Answer, Choice, FunctionCall, Reasoning, Refusal, Text
 from tokenbus_simulator.asked import Asked
 from tokenbus_simulator.faults import INSUFFICIENT_QUOTA, Fault
 from tokenbus_simulator.ids import Ids
+from tokenbus_simulator.parts import Answer, Choice, FunctionCall, ProviderCall, Reasoning, Refusal, Text
 from tokenbus_simulator.tokens import logprobs, padding
 from tokenbus_simulator.wire import DONE, Frame, JsonObject
 
@@ -82,6 +82,8 @@ class ChatShape:
                 case FunctionCall():
                     frames += self._call_chunks(index, calls, part)
                     calls += 1
+                case ProviderCall():
+                    raise AssertionError("chat requests with provider tools are refused")
         frames.append(self._chunk(index, {}, finish_reason=_finish_reason(choice)))
         return frames
 

@@ -104,6 +104,9 @@ ERROR_REPLIES: Final[Mapping[Fault, ErrorReply]] = MappingProxyType(
     }
 )
 
+ANSWER_FAULTS: Final = frozenset({Fault.DRIP, Fault.ERROR, Fault.ERROR_FLAT, Fault.FAILED})
+"""Faults of the answer itself; all others that are no HTTP errors are faults of the connection that brings it."""
+
 INSUFFICIENT_QUOTA: Final = ERROR_REPLIES[Fault.QUOTA]
 """What the error events of streams report: the case of maximhq/bifrost#5395."""
 
@@ -133,13 +136,13 @@ def break_stream(
     after: int,
     failure: Failure,
 ) -> Broken:
-    """What is left of a stream."""
+    """What is left of a stream. Faults of the connection leave a beginning of it, or as many frames."""
     kept = up_to(body, tokens=after)
     match fault:
         case Fault.STALL:
             return Broken(opening, kept, Ending.HANG)
         case Fault.EMPTIES:
-            return Broken(opening, kept, Ending.HANG, repeat=opening[-1])
+            return Broken(opening, kept, Ending.HANG, repeat=opening[-1] if opening else None)
         case Fault.CUT:
             return Broken(opening, kept, Ending.CUT)
         case Fault.RESET:
@@ -149,7 +152,7 @@ def break_stream(
         case Fault.ERROR | Fault.ERROR_FLAT | Fault.FAILED:
             return Broken(opening, [*kept, *failure(fault, number=len(opening) + len(kept))])
         case Fault.MALFORMED:
-            broken, *rest = body[len(kept) :] or [opening[-1]]
+            broken, *rest = body[len(kept) :] or body[-1:]
             return Broken(opening, [*kept, broken._replace(data=broken.data[: len(broken.data) // 2]), *rest])
         case _:
             return Broken(opening, body)

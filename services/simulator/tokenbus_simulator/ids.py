@@ -8,7 +8,7 @@ from typing import Final
 
 _STEM_DIGITS: Final = 20
 _DIGITS: Final = {"chatcmpl-": 29, "call_": 24, "req_": 32}
-_OTHER_DIGITS: Final = 50  # resp_, msg_, fc_, rs_
+_OTHER_DIGITS: Final = 50  # resp_, and those of items
 
 STEM: Final = "5eed0ff1ce0fa1150115"
 """The stem of ids in rendered answers; what is sent has the stem of its exchange instead."""
@@ -17,6 +17,11 @@ STEM: Final = "5eed0ff1ce0fa1150115"
 def stem_of(seed: str, *, number: int) -> str:
     """The stem of the ids of exchange `number`: the same for the same seed, else different."""
     return hashlib.sha256(f"{seed}/{number}".encode()).hexdigest()[:_STEM_DIGITS]
+
+
+def stem_in(item_id: str) -> str:
+    """The stem of an id, wherever it is from."""
+    return item_id.partition("_")[2][:_STEM_DIGITS]
 
 
 class Ids:

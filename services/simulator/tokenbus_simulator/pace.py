@@ -42,25 +42,30 @@ def schedule(opening: Sequence[Frame], body: Sequence[Frame], *, pace: Pace, sty
     A write ends with an event. It has at most `chunk_bytes` bytes, unless one event alone has more.
     """
     if pace.tokens_per_s:
-        timed = [(0.0, frame) for frame in opening] + _timed(body, pace)
-        groups = [(at_s, [frame for _, frame in group]) for at_s, group in groupby(timed, key=itemgetter(0))]
-        return [write for at_s, frames in groups for write in _grouped(at_s, frames, pace=pace, style=style)]
+        return gather(timed(opening, body, pace=pace), pace=pace, style=style)
     groups = [(0.0, opening), (pace.first_token_s, body)] if pace.first_token_s else [(0.0, [*opening, *body])]
     return [write for at_s, frames in groups for write in _grouped(at_s, frames, pace=pace, style=style)]
 
 
-def _timed(frames: Iterable[Frame], pace: Pace) -> list[tuple[float, Frame]]:
-    timed = list[tuple[float, Frame]]()
+def timed(opening: Sequence[Frame], body: Sequence[Frame], *, pace: Pace) -> list[tuple[float, Frame]]:
+    """Each frame with the time it is due."""
+    begun = [(0.0, frame) for frame in opening]
     waiting = list[Frame]()
     tokens, at_s = 0, pace.first_token_s
-    for frame in frames:
+    for frame in body:
         waiting.append(frame)
         if frame.tokens:
             at_s = pace.token_at(tokens)
             tokens += frame.tokens
-            timed += [(at_s, due) for due in waiting]
+            begun += [(at_s, due) for due in waiting]
             waiting.clear()
-    return timed + [(at_s, last) for last in waiting]
+    return begun + [(at_s, last) for last in waiting]
+
+
+def gather(frames: Iterable[tuple[float, Frame]], *, pace: Pace, style: SseStyle) -> list[Write]:
+    """The writes of timed frames: those due together are written together, within the limits of `schedule`."""
+    groups = [(at_s, [frame for _, frame in group]) for at_s, group in groupby(frames, key=itemgetter(0))]
+    return [write for at_s, due in groups for write in _grouped(at_s, due, pace=pace, style=style)]
 
 
 def _grouped(at_s: float, frames: Iterable[Frame], *, pace: Pace, style: SseStyle) -> Iterator[Write]:

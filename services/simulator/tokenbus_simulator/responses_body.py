@@ -3,51 +3,21 @@
 Source: openai 3.54 `ResponseCreateParams`, plus the two penalties of Open Responses 2026-04-24.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tokenbus_simulator.asked import Asked, Speaker, Tool, read_turn
-from tokenbus_simulator.wire import JsonObject, is_list
+from tokenbus_simulator.asked import Asked, read_turn
+from tokenbus_simulator.formats import responses_schema
+from tokenbus_simulator.responses_input import attachments, said
+from tokenbus_simulator.tool_entries import allowed_names, provider_tools, responses_choice, responses_tools
+from tokenbus_simulator.wire import JsonObject
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(extra="allow")
+class StreamOptions(BaseModel):
+    """Options of a stream; those without a meaning here are ignored."""
 
-
-class Part(_Open):
-    """A content part; only its text matters here."""
-
-    text: str = ""
-
-
-class Item(_Open):
-    """An input item of any type."""
-
-    type: str = "message"
-    role: str | None = None
-    content: str | list[Part] | None = None
-    output: str | list[Part] | None = None
-
-
-class ToolEntry(_Open):
-    """A function tool or a provider tool."""
-
-    type: str
-    name: str = ""
-    parameters: JsonObject | None = None
-
-
-class NamedTool(_Open):
-    """A tool choice that is an object."""
-
-    type: str
-    name: str = ""
-    mode: Literal["auto", "required"] = "auto"
-
-
-class StreamOptions(_Open):
     include_obfuscation: bool = False
 
 
@@ -57,12 +27,12 @@ class ResponsesBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str
-    input: str | list[Item] = ""
+    input: str | list[JsonObject] = ""
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    instructions: str | list[Item] | None = None
-    tools: list[ToolEntry] = Field(default=[])
-    tool_choice: Literal["auto", "none", "required"] | NamedTool = "auto"
+    instructions: str | list[JsonObject] | None = None
+    tools: list[JsonObject] = Field(default=[])
+    tool_choice: Literal["auto", "none", "required"] | JsonObject = "auto"
     parallel_tool_calls: bool | None = None
     max_output_tokens: Annotated[int, Field(ge=16)] | None = None
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
@@ -93,23 +63,34 @@ class ResponsesBody(BaseModel):
     prompt_cache_options: object = None
     prompt_cache_retention: object = None
 
-    def asked(self) -> Asked:
-        """What this request asks of the model."""
-        said = list(self._said())
-        tool_choice = self.tool_choice
-        if isinstance(tool_choice, NamedTool):
-            tool_choice = tool_choice.name or tool_choice.mode
+    def items(self) -> Sequence[JsonObject]:
+        """The input as items."""
+        return [{"role": "user", "content": self.input}] if isinstance(self.input, str) else self.input
+
+    def asked(self, conversation: Sequence[JsonObject]) -> Asked:
+        """What this request asks of the model, in a conversation that ends with its items. Raises `RefusedError`."""
+        told = list(said(conversation))
+        texts = [text for _, text in told]
+        if isinstance(self.instructions, str):
+            texts.append(self.instructions)
+        functions = responses_tools(self.tools)
+        allowed = allowed_names(self.tool_choice)
+        include = frozenset(self.include or ())
         return Asked(
             stream=bool(self.stream),
-            turn=read_turn(said),
-            tools=tuple(Tool(tool.name, tool.parameters or {}) for tool in self.tools if tool.type == "function"),
-            tool_choice=tool_choice,
+            turn=read_turn(told, attachments=attachments(conversation)),
+            tools=tuple(tool for tool in functions if allowed is None or tool.name in allowed),
+            provider_tools=provider_tools(self.tools),
+            tool_choice=responses_choice(self.tool_choice, tools=self.tools),
             parallel_tool_calls=self.parallel_tool_calls is not False,
+            max_tool_calls=self.max_tool_calls,
             max_tokens=self.max_output_tokens,
-            logprobs="message.output_text.logprobs" in (self.include or ()),
+            logprobs="message.output_text.logprobs" in include,
             top_logprobs=self.top_logprobs or 0,
+            include=include,
+            schema=responses_schema(self.text, said=texts),
             obfuscation=self.stream_options is not None and self.stream_options.include_obfuscation,
-            input_characters=sum(len(text) for _, text in said),
+            input_characters=sum(map(len, texts)),
         )
 
     def echo(self) -> JsonObject:
@@ -117,7 +98,7 @@ class ResponsesBody(BaseModel):
         return {
             "background": bool(self.background),
             "frequency_penalty": self.frequency_penalty or 0.0,
-            "instructions": _dumped(self.instructions),
+            "instructions": self.instructions,
             "max_output_tokens": self.max_output_tokens,
             "max_tool_calls": self.max_tool_calls,
             "metadata": self.metadata or {},
@@ -131,7 +112,7 @@ class ResponsesBody(BaseModel):
             "store": self.store is not False,
             "temperature": 1.0 if self.temperature is None else self.temperature,
             "text": {"format": {"type": "text"}, "verbosity": "medium", **(self.text or {})},
-            "tool_choice": _dumped(self.tool_choice),
+            "tool_choice": self.tool_choice,
             "tools": [_echoed(tool) for tool in self.tools],
             "top_logprobs": self.top_logprobs or 0,
             "top_p": 1.0 if self.top_p is None else self.top_p,
@@ -139,34 +120,9 @@ class ResponsesBody(BaseModel):
             "user": self.user,
         }
 
-    def _said(self) -> Iterator[tuple[Speaker, str]]:
-        if self.instructions:
-            yield "other", _text(self.instructions) if isinstance(self.instructions, str) else ""
-        if isinstance(self.input, str):
-            yield "user", self.input
-            return
-        for item in self.input:
-            if item.type == "message":
-                yield "user" if item.role == "user" else "other", _text(item.content)
-            elif item.type == "function_call_output":
-                yield "tool", _text(item.output)
-            else:
-                yield "other", ""
 
-
-def _text(content: str | list[Part] | None) -> str:
-    return content if isinstance(content, str) else "\n".join(part.text for part in content or () if part.text)
-
-
-def _dumped(value: object) -> object:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", exclude_unset=True)
-    return [_dumped(entry) for entry in value] if is_list(value) else value
-
-
-def _echoed(tool: ToolEntry) -> JsonObject:
-    written = tool.model_dump(mode="json", exclude_unset=True)
-    if tool.type != "function":
-        return written
+def _echoed(tool: JsonObject) -> JsonObject:
+    if tool.get("type") != "function":
+        return tool
     # OpenAI writes every key of a function tool, and takes absent `strict` for true.
-    return {"description": None, "parameters": None, "strict": True, **written}
+    return {"description": None, "parameters": None, "strict": True, **tool}

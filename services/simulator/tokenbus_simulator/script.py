@@ -15,15 +15,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, NamedTuple, get_args
 from urllib.parse import unquote
 
-from tokenbus_simulator.faults import Fault
+from tokenbus_simulator.faults import DRIP_TOKENS_PER_S, Fault
+from tokenbus_simulator.pace import Pace
+from tokenbus_simulator.parts import Finish
+from tokenbus_simulator.profiles import PROFILES
 from tokenbus_simulator.quirks import QUIRKS
 
 SCRIPT_HEADER: Final = "x-simulator-script"
-
-Finish = Literal["stop", "length", "content_filter"]
 
 
 class ScriptError(ValueError):
@@ -56,6 +57,9 @@ class Script:
     """`text`: answer with this text."""
     echo: bool = False
     """`echo`: answer with the last user message."""
+    stamp: bool = False
+    """`stamp`: answer with `tokens` tokens (100 if not set) that are each the time they are written; see `stamps.py`.
+    Not together with log probabilities, which repeat tokens."""
     refusal: str | None = None
     """`refusal`: refuse with this text."""
     reasoning: int = 0
@@ -66,6 +70,8 @@ class Script:
     """`call`, repeatable: function calls of one round, made in parallel."""
     rounds: int = 1
     """`rounds`: rounds of calls before the answer, counted by the tool outputs after the last user message."""
+    provider_calls: tuple[str, ...] = ()
+    """`provider_call`, repeatable: types of provider tools to call before the answer, if the request offers them."""
     finish: Finish = "stop"
     """`finish`: the reason to stop; the request's own token limit also gives `length`."""
 
@@ -79,6 +85,22 @@ class Script:
     """`retry`: seconds in `Retry-After`."""
     quirks: tuple[str, ...] = ()
     """`quirk`, repeatable: how the shape differs from OpenAI's."""
+
+    profile: str | None = None
+    """`profile`: whose ways the answer follows; those of the URL if not set."""
+    key: str | None = None
+    """`key`: the API key to demand, or its `fingerprint`; any will do if not set."""
+    cuts: int = 1
+    """`cuts`: how many connections to one background response the fault meets."""
+    retention_s: float | None = None
+    """`retention`: seconds a response is kept; until there are too many if not set."""
+
+    @property
+    def pace(self) -> Pace:
+        """What it says about time and size; dripping is a rate if it names none."""
+        dripping = self.fault is Fault.DRIP and not self.tokens_per_s
+        rate = DRIP_TOKENS_PER_S if dripping else self.tokens_per_s
+        return Pace(self.first_token_ms / 1000, rate, self.burst, self.chunk_bytes)
 
 
 def parse_script(text: str, *, base: Script | None = None) -> Script:
@@ -146,6 +168,18 @@ def _call(text: str) -> Call:
     return Call(written["name"], written["arguments"])
 
 
+def _type(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_]{1,64}", text):
+        raise ValueError("write the type of a tool, such as web_search")
+    return text
+
+
+def _some(text: str) -> str:
+    if not text:
+        raise ValueError("write the key itself, or sha256: and 16 digits")
+    return text
+
+
 def _one_of(names: Mapping[str, object]) -> Callable[[str], object]:
     def read(text: str) -> object:
         if text not in names:
@@ -166,17 +200,23 @@ _FIELDS: Final[Mapping[str, _Field]] = MappingProxyType(
         "tokens": _Field("tokens", _count),
         "text": _Field("text", str),
         "echo": _Field("echo", _present),
+        "stamp": _Field("stamp", _present),
         "refusal": _Field("refusal", str),
         "reasoning": _Field("reasoning", _count),
         "summary": _Field("summary", _count),
         "call": _Field("calls", _call, repeatable=True),
         "rounds": _Field("rounds", _count),
+        "provider_call": _Field("provider_calls", _type, repeatable=True),
         "finish": _Field("finish", _one_of({name: name for name in get_args(Finish)})),
         "fault": _Field("fault", _one_of(_FAULTS)),
         "after": _Field("after", _count),
         "repeat": _Field("repeat_ms", _positive),
         "retry": _Field("retry_after_s", _number),
         "quirk": _Field("quirks", _one_of(_QUIRKS), repeatable=True),
+        "profile": _Field("profile", _one_of({name: name for name in PROFILES})),
+        "key": _Field("key", _some),
+        "cuts": _Field("cuts", _count),
+        "retention": _Field("retention_s", _number),
     }
 )
 

@@ -18,6 +18,16 @@ def is_list(value: object) -> TypeGuard[list[object]]:
     return isinstance(value, list)
 
 
+def object_of(value: object) -> JsonObject:
+    """The value if it is an object, else an empty one."""
+    return value if is_object(value) else {}
+
+
+def objects_of(value: object) -> list[JsonObject]:
+    """The objects in an array; none where it is no array."""
+    return [each for each in value if is_object(each)] if is_list(value) else []
+
+
 class Frame(NamedTuple):
     """One event: the SSE event name (b"" for none), the JSON text, and how many tokens it carries."""
 

@@ -1,7 +1,8 @@
-"""Calls to providers: clients, streams of bytes, and the mapping of their errors."""
+"""Calls to providers: who is reached how, streams of bytes, and the mapping of their errors."""
 
+from tokenbus_executor.upstreams.access import Access
 from tokenbus_executor.upstreams.budgets import Budgets
-from tokenbus_executor.upstreams.clients import UpstreamClients
-from tokenbus_executor.upstreams.stream import UpstreamStream, open_stream
+from tokenbus_executor.upstreams.http import UpstreamBody
+from tokenbus_executor.upstreams.upstream import Upstream, Upstreams
 
-__all__ = ["Budgets", "UpstreamClients", "UpstreamStream", "open_stream"]
+__all__ = ["Access", "Budgets", "Upstream", "UpstreamBody", "Upstreams"]

@@ -1,0 +1,22 @@
+"""What every answer of a process shares."""
+
+from dataclasses import dataclass
+
+from tokenbus.bus import Bus
+from tokenbus_chassis.terminal import TerminalWriter
+from tokenbus_chassis.topology import Topology
+from tokenbus_executor.directory import ProviderDirectory
+from tokenbus_executor.stops import Stops
+from tokenbus_executor.upstreams import Upstreams
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Made once by `app.py`."""
+
+    bus: Bus
+    topology: Topology
+    terminal: TerminalWriter
+    stops: Stops
+    providers: ProviderDirectory
+    upstreams: Upstreams

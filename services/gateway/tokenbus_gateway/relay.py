@@ -1,0 +1,79 @@
+"""Reading an answer for a client that waits for it on an HTTP connection."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from starlette.types import Receive
+
+from tokenbus_gateway.bridge import Answer
+from tokenbus_gateway.sse import OPENERS
+from tokenbus_schemas import EventLine
+
+T = TypeVar("T")
+
+
+class ClientGoneError(Exception):
+    """The client closed its connection, or does not read any more."""
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns or raises. Raises `ClientGoneError`, with the work cancelled, when the client goes first.
+
+    To be called when the body of the request was read: after it nothing but a disconnect comes.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(_watch(receive))
+            result = await work
+            watcher.cancel()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+    return result
+
+
+async def _watch(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    raise ClientGoneError
+
+
+async def opening(answer: Answer) -> list[EventLine]:
+    """The first events, up to one that decides what HTTP status the answer gets. Raises what `Reader.batch` raises."""
+    lines: list[EventLine] = []
+    while not lines or all(line.type in OPENERS for line in lines):
+        lines += await answer.reader.batch()
+    return lines
+
+
+async def last_event(answer: Answer) -> EventLine:
+    """The terminal event; no task wakes up for the others. Raises what `Reader.batch` raises."""
+    ends: list[EventLine] = []
+
+    def keep(lines: Sequence[EventLine]) -> bool:
+        if lines[-1].is_terminal:
+            ends.append(lines[-1])
+        return True
+
+    await follow(answer, keep, drained=_at_once)
+    return ends[0]
+
+
+async def follow(
+    answer: Answer, write: Callable[[Sequence[EventLine]], bool], *, drained: Callable[[], Awaitable[None]]
+) -> None:
+    """Hands `write` every further event; returns after the terminal one.
+
+    `write` says whether the client keeps up; if not, nothing more is handed out until `drained` returns. Raises what
+    that and `Reader.batch` raise.
+    """
+    reader = answer.reader
+    answer.feed.open(reader.sequencer, write)
+    while lines := await reader.batch():
+        if not write(lines) and not lines[-1].is_terminal:
+            await drained()
+        answer.feed.open(reader.sequencer, write)
+
+
+async def _at_once() -> None:
+    return

@@ -1,0 +1,28 @@
+"""The router process: `tokenbus-router`, or `python -m tokenbus_router`."""
+
+import sys
+from typing import Final
+
+from tokenbus_chassis.run import run
+from tokenbus_router.app import routing
+from tokenbus_router.catalog_load import load_catalog
+from tokenbus_router.errors import CatalogError
+from tokenbus_router.settings import RouterSettings
+
+BAD_CATALOG: Final = 2
+"""Exit code: the catalog can not be read or used; what is wrong stands on standard error."""
+
+
+def main() -> int:
+    """Run until a signal; the exit code."""
+    settings = RouterSettings()
+    try:
+        catalog = load_catalog(settings.catalog_text())
+    except (CatalogError, OSError, UnicodeDecodeError) as error:
+        sys.stderr.write(f"the catalog {settings.catalog or 'of the package'} can not be used:\n{error}\n")
+        return BAD_CATALOG
+    return run("router", lambda bus: routing(bus, settings=settings, catalog=catalog), settings=settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
