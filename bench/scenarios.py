@@ -50,7 +50,7 @@ async def first_token(client: Client, direct: DirectUpstream, *, rounds: int) ->
 
 async def per_token(client: Client, direct: DirectUpstream, *, tokens: int, rate: int) -> list[Row]:
     """Added latency of a token on a paced stream: each token's text is the time at which the simulator sent it."""
-    model = f"sim@rate:{rate}@tokens:{tokens}@stamp:on"
+    model = f"sim@rate:{rate}@tokens:{tokens}@stamp"
     direct_ms: list[float] = []
     bus_ms: list[float] = []
     for _ in range(3):

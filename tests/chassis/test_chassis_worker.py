@@ -302,17 +302,16 @@ async def test_work_cut_short_is_at_once_with_another_worker(queues: Queues, nat
         events.append(f"taken over {delivery.attempt}")
         await delivery.ack()
 
-    async with Bus.connect(nats_url, name="other") as other:
-        async with queues.worker(endless).running() as first:
-            for _ in range(3):
-                await queues.put(b"")
-            await eventually(lambda: first.in_hand == 3)
-            async with queues.worker(takes_over, bus=other).running():
-                await first.stop()
-                started = time.monotonic()
-                assert await first.finish(deadline_s=0.05) == 3
-                await eventually(lambda: len(events) == 6)
-                assert time.monotonic() - started < 1.0, "ack_wait is 15 s"
+    async with Bus.connect(nats_url, name="other") as other, queues.worker(endless).running() as first:
+        for _ in range(3):
+            await queues.put(b"")
+        await eventually(lambda: first.in_hand == 3)
+        async with queues.worker(takes_over, bus=other).running():
+            await first.stop()
+            started = time.monotonic()
+            assert await first.finish(deadline_s=0.05) == 3
+            await eventually(lambda: len(events) == 6)
+            assert time.monotonic() - started < 1.0, "ack_wait is 15 s"
     assert sorted(events) == ["cancelled 1"] * 3 + ["taken over 2"] * 3
 
 
@@ -351,8 +350,8 @@ async def test_a_worker_that_is_cancelled_hands_back_what_it_has(queues: Queues)
         task = tasks.create_task(work())
         await in_hand.wait()
         task.cancel()
-    state = await queues.state()
-    assert (state["num_ack_pending"], state["num_pending"] + state["num_redelivered"]) == (0, 1) or await queues.left()
+    assert (await queues.state())["num_ack_pending"] == 0
+    assert await queues.left() == 1
 
 
 async def test_a_worker_survives_a_killed_server(start_nats_server: StartNatsServer) -> None:
@@ -410,13 +409,14 @@ async def test_a_worker_survives_a_server_that_lost_everything(start_nats_server
 
 
 async def test_a_deleted_consumer_is_made_again(queues: Queues) -> None:
+    """The server tells open requests of it, but a request that crosses the deletion is lost without a word."""
     got: list[bytes] = []
 
     async def handler(delivery: Delivery) -> None:
         got.append(delivery.data)
         await delivery.ack()
 
-    async with queues.worker(handler).running():
+    async with queues.worker(handler, times=ALERT).running():
         await queues.put(b"1")
         await eventually(lambda: len(got) == 1)
         await queues.bus.delete_consumer(queues.stream.name, "middle")

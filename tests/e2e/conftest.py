@@ -45,7 +45,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningTokenb
             yield _announced(process, log=folder / "services.log")
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=START_TIMEOUT_S) == 0, (folder / "services.log").read_text()[-4000:]
+            process.communicate(timeout=START_TIMEOUT_S)
+            assert process.returncode == 0, (folder / "services.log").read_text()[-4000:]
 
 
 def _announced(process: subprocess.Popen[str], *, log: Path) -> RunningTokenbus:

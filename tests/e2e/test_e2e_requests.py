@@ -35,7 +35,11 @@ async def test_an_answer_is_a_valid_stream(client: Client, api: str) -> None:
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
 async def test_function_calls_arrive_for_the_client_to_run(client: Client, api: str) -> None:
-    tool: dict[str, object] = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
+    tool: dict[str, object] = {
+        "type": "function",
+        "name": "get_weather",
+        "parameters": {"type": "object", "properties": {}},
+    }
     events = await answered(client, model="openai/sim@call:get_weather({})", tools=[tool], tokenbus={"api": api})
 
     calls = [item for item in events[-1]["response"]["output"] if item["type"] == "function_call"]
@@ -45,7 +49,7 @@ async def test_function_calls_arrive_for_the_client_to_run(client: Client, api: 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
 @pytest.mark.parametrize(
     ("preset", "code"),
-    [("429", "upstream_rate_limit"), ("500", "upstream_unavailable"), ("401", "upstream_authentication")],
+    [("429", "upstream_rate_limit"), ("500", "upstream_error"), ("401", "upstream_authentication")],
 )
 async def test_a_failing_provider_ends_the_request_with_its_code(
     client: Client, api: str, preset: str, code: str

@@ -1,7 +1,7 @@
 """The strict form of a schema: allows the same arguments, with null where one is not given."""
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 from hypothesis import given
@@ -43,11 +43,12 @@ class Everything(BaseModel):
 
 SCHEMA = without_titles(Everything.model_json_schema())
 STRICT = strict_schema(SCHEMA)
+VALIDATOR = cast("Any", Draft202012Validator(STRICT))
 
-NODES = st.deferred(
+NODES: st.SearchStrategy[dict[str, Any]] = st.deferred(
     lambda: st.fixed_dictionaries({"name": st.text()}, optional={"child": st.none() | NODES, "size": st.integers()})
 )
-EVERYTHING = st.fixed_dictionaries(
+EVERYTHING: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "pet": st.fixed_dictionaries({"kind": st.just("cat")}, optional={"lives": st.integers()})
         | st.fixed_dictionaries({"kind": st.just("dog")}, optional={"tricks": st.lists(st.text(), max_size=2)}),
@@ -65,11 +66,12 @@ EVERYTHING = st.fixed_dictionaries(
 def objects(schema: Any) -> list[dict[str, Any]]:
     """Every object schema in it."""
     if isinstance(schema, list):
-        return [found for item in schema for found in objects(item)]
+        return [found for item in cast("list[Any]", schema) for found in objects(item)]
     if not isinstance(schema, dict):
         return []
-    inner = [found for value in schema.values() for found in objects(value)]
-    return [schema, *inner] if schema.get("type") == "object" else inner
+    node = cast("dict[str, Any]", schema)
+    inner = [found for value in node.values() for found in objects(value)]
+    return [node, *inner] if node.get("type") == "object" else inner
 
 
 def completed(value: Any, like: type[BaseModel]) -> Any:
@@ -107,7 +109,7 @@ def test_the_source_is_not_changed() -> None:
 def test_arguments_mean_the_same_in_both_forms(arguments: dict[str, Any]) -> None:
     written = completed(arguments, Everything)
 
-    Draft202012Validator(STRICT).validate(written)
+    VALIDATOR.validate(written)
     assert Everything.model_validate(fit(written, SCHEMA)) == Everything.model_validate(arguments)
 
 

@@ -1,8 +1,8 @@
 """`@raw_tool`: a function with a JSON Schema of its author's own."""
 
 import functools
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar, cast
 
 from tokenbus_schemas.tools import SHARED_SCOPE
 from tokenbus_toolkit.context import ToolContext
@@ -20,7 +20,7 @@ def raw_tool(
     *,
     name: str,
     description: str,
-    parameters: JsonObject,
+    parameters: Mapping[str, object],
     version: str = "0.0.0",
     scope: str = SHARED_SCOPE,
     strict: bool = False,
@@ -35,13 +35,15 @@ def raw_tool(
     no unknown one; nothing else is checked. The keywords mean what they mean to `tool`. Raises `ToolDefinitionError`.
     """
 
+    schema = cast("JsonObject", dict(parameters))
+
     def decorate(
         function: Callable[[JsonObject, ToolContext], R],
     ) -> FunctionTool[[JsonObject, ToolContext], R]:
         on_loop = runs_async(function, tool=name)
 
         def bind(arguments: JsonObject, context: ToolContext) -> Run:
-            fitted = check_raw(arguments, parameters)
+            fitted = check_raw(arguments, schema)
             return as_run(functools.partial(function, fitted, context), on_loop=on_loop)
 
         return FunctionTool(
@@ -50,7 +52,7 @@ def raw_tool(
             description=describe(
                 name,
                 description=description,
-                parameters=parameters,
+                parameters=schema,
                 version=version,
                 scope=scope,
                 strict=strict,

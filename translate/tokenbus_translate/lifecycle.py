@@ -21,15 +21,7 @@ from typing import Final
 from tokenbus_schemas import TERMINAL_TYPES
 from tokenbus_translate.json_value import JsonObject, as_index, as_object, as_objects, as_text
 from tokenbus_translate.resource import REQUIRED_KEYS
-from tokenbus_translate.text import (
-    FIELD_KINDS,
-    OUTPUT_TEXT,
-    PART_KINDS,
-    REASONING_TEXT,
-    REFUSAL,
-    SUMMARY_TEXT,
-    TextKind,
-)
+from tokenbus_translate.text import DELTA_KINDS, DONE_KINDS, OUTPUT_TEXT, PART_KINDS, TextKind
 
 _LIFECYCLE: Final[Mapping[str, frozenset[str]]] = {
     "response.created": frozenset({"in_progress", "queued"}),
@@ -39,9 +31,6 @@ _LIFECYCLE: Final[Mapping[str, frozenset[str]]] = {
     "response.incomplete": frozenset({"incomplete", "cancelled"}),
     "response.failed": frozenset({"failed"}),
 }
-_KINDS: Final = (OUTPUT_TEXT, REFUSAL, REASONING_TEXT, SUMMARY_TEXT, *FIELD_KINDS.values())
-_DELTAS: Final = {kind.delta: kind for kind in _KINDS}
-_DONES: Final = {kind.done: kind for kind in _KINDS}
 _PLACES: Final = {"response.content_part": "content", "response.reasoning_summary_part": "summary"}
 _INDEX_KEYS: Final = {"content": "content_index", "summary": "summary_index"}
 
@@ -139,7 +128,7 @@ class LifecycleCheck:
         self._items.append(_Item(item))
 
     def _inside(self, event_type: str, event: Mapping[str, object]) -> None:
-        known = event_type in _DELTAS or event_type in _DONES or event_type.rpartition(".")[0] in _PLACES
+        known = event_type in DELTA_KINDS or event_type in DONE_KINDS or event_type.rpartition(".")[0] in _PLACES
         if not known and not event_type.startswith(("response.output_item.", "response.output_text.annotation.")):
             self._unknown(event_type, event)
             return
@@ -153,11 +142,11 @@ class LifecycleCheck:
         _require(event.get("item_id") == item.id, f"{event_type} with another item_id")
         if event_type == "response.output_text.annotation.added":
             _require(_text(item, OUTPUT_TEXT, event).open, "annotation outside its part")
-        elif (kind := _DELTAS.get(event_type)) is not None:
+        elif (kind := DELTA_KINDS.get(event_type)) is not None:
             text = _text(item, kind, event)
             _require(text.open and not text.finished, f"{event_type} after its text was done")
             text.told += as_text(event.get("delta")) or ""
-        elif (kind := _DONES.get(event_type)) is not None:
+        elif (kind := DONE_KINDS.get(event_type)) is not None:
             text = _text(item, kind, event)
             _require(not text.finished, f"a second {event_type}")
             _require(event.get(kind.key) == text.told, f"{event_type} says other than its deltas")

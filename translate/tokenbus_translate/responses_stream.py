@@ -16,8 +16,9 @@ from tokenbus_translate.assembly import Ending, ResponseAssembly
 from tokenbus_translate.failure import failure, reported_failure
 from tokenbus_translate.json_value import JsonObject, as_object, as_objects, as_text
 from tokenbus_translate.responses_items import part_text
-from tokenbus_translate.responses_writer import DELTA_KINDS, DONE_KINDS, ResponsesWriter
+from tokenbus_translate.responses_writer import ResponsesWriter
 from tokenbus_translate.sse import DEFAULT_MAX_EVENT_BYTES
+from tokenbus_translate.text import DELTA_KINDS, DONE_KINDS
 from tokenbus_translate.upstream import COMPLETED, UpstreamStream
 from tokenbus_translate.usage import normal_usage
 

@@ -23,12 +23,12 @@ from tokenbus_translate.responses_items import (
     write,
 )
 from tokenbus_translate.text import (
-    FIELD_KINDS,
+    DELTA_KINDS,
+    DONE_KINDS,
+    ITEM_TYPES,
     OTHER_PART,
     OUTPUT_TEXT,
     PART_KINDS,
-    REASONING_TEXT,
-    REFUSAL,
     SUMMARY_TEXT,
     Text,
     TextKind,
@@ -38,18 +38,6 @@ from tokenbus_translate.text import (
 _PLAIN_TYPE: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 _OURS: Final = "tokenbus:"
 _RENAMED: Final = frozenset({"type", "sequence_number", "response_id", "obfuscation", "item_id", "output_index"})
-
-_KINDS: Final = (OUTPUT_TEXT, REFUSAL, REASONING_TEXT, SUMMARY_TEXT, *FIELD_KINDS.values())
-DELTA_KINDS: Final[Mapping[str, TextKind]] = {kind.delta: kind for kind in _KINDS}
-DONE_KINDS: Final[Mapping[str, TextKind]] = {kind.done: kind for kind in _KINDS}
-ITEM_TYPES: Final[Mapping[TextKind, str]] = {
-    OUTPUT_TEXT: "message",
-    REFUSAL: "message",
-    OTHER_PART: "message",
-    REASONING_TEXT: "reasoning",
-    SUMMARY_TEXT: "reasoning",
-    **{kind: item_type for item_type, kind in FIELD_KINDS.items()},
-}
 
 
 class Hot(NamedTuple):

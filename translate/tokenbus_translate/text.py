@@ -64,6 +64,21 @@ FIELD_KINDS: Final = {
     "code_interpreter_call": _field("response.code_interpreter_call_code", "code"),
 }
 
+KINDS: Final = (OUTPUT_TEXT, REFUSAL, REASONING_TEXT, SUMMARY_TEXT, *FIELD_KINDS.values())
+DELTA_KINDS: Final = {kind.delta: kind for kind in KINDS}
+"""By the type of the event that brings more of it."""
+DONE_KINDS: Final = {kind.done: kind for kind in KINDS}
+"""By the type of the event that ends it."""
+ITEM_TYPES: Final = {
+    OUTPUT_TEXT: "message",
+    REFUSAL: "message",
+    OTHER_PART: "message",
+    REASONING_TEXT: "reasoning",
+    SUMMARY_TEXT: "reasoning",
+    **{kind: item_type for item_type, kind in FIELD_KINDS.items()},
+}
+"""The type of the item that holds it."""
+
 _NO_LOGPROBS: Final = b',"logprobs":[]'
 
 

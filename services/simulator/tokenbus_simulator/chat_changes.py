@@ -36,7 +36,12 @@ def token_ids(event: JsonObject) -> Sequence[JsonObject]:
         if not is_object(delta):
             return {**choice, "seed": 42}
         text = delta.get("content") or ""
-        return {**choice, "text": text, "seed": None, "delta": {"tool_calls": None, **delta, "token_id": len(str(text))}}
+        return {
+            **choice,
+            "text": text,
+            "seed": None,
+            "delta": {"tool_calls": None, **delta, "token_id": len(str(text))},
+        }
 
     return [_chosen(event, change)]
 

@@ -73,9 +73,7 @@ def _check_shape(message: JsonObject, *, at: str) -> None:
     if role == "tool" and "tool_call_id" not in message:
         raise missing(f"{at}.tool_call_id")
     if content is None and not (role == "assistant" and message.get("tool_calls")):
-        raise RefusedError(
-            f"Invalid value for '{at}.content': expected a string, got null.", param=f"{at}.content"
-        )
+        raise RefusedError(f"Invalid value for '{at}.content': expected a string, got null.", param=f"{at}.content")
     for index, part in enumerate(content if is_list(content) else []):
         _check_part(object_of(part), at=f"{at}.content[{index}]", role=role)
     for index, call in enumerate(objects_of(message.get("tool_calls"))):
@@ -122,9 +120,7 @@ def _check_answered(waiting: Mapping[str, None], *, at: str) -> None:
     if waiting:
         text = "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'."
         left = ", ".join(waiting)
-        raise RefusedError(
-            f"{text} The following tool_call_ids did not have response messages: {left}", param=at
-        )
+        raise RefusedError(f"{text} The following tool_call_ids did not have response messages: {left}", param=at)
 
 
 def _text(content: object) -> str:

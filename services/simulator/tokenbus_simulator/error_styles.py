@@ -7,8 +7,11 @@ github.com/openai/openai-python/issues/362 (Azure, 2023-04).
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from tokenbus_simulator.wire import JsonObject
+
+_UNAUTHORIZED: Final = 401
 
 ErrorStyle = Callable[[JsonObject, int], JsonObject]
 """The body, from `message`, `type`, `param` and `code` and the HTTP status."""
@@ -53,6 +56,6 @@ def telnyx_error(error: JsonObject, status: int) -> JsonObject:
 
 def azure_error(error: JsonObject, status: int) -> JsonObject:
     """Azure's: what its gateway refuses has a code and a message, what the model's server refuses is OpenAI's."""
-    if status in (401, 404):
-        return {"error": {"code": str(status), "message": error["message"]}}
-    return openai_error(error, status)
+    if error["code"] == "unknown_url":
+        return {"error": {"code": "404", "message": "Resource not found"}}
+    return {"error": {"code": "401", "message": error["message"]}} if status == _UNAUTHORIZED else {"error": error}

@@ -5,42 +5,72 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 from aiohttp import web
 
 from tokenbus_simulator.faults import Ending
-from tokenbus_simulator.ids import Ids
+from tokenbus_simulator.ids import STEM, Ids
 from tokenbus_simulator.plan import Plan
 from tokenbus_simulator.record import Exchange, Record
+from tokenbus_simulator.stamps import Stamper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """What one playing of a plan has of its own."""
+
+    started: float
+    """What the plan's times count from, by `time.monotonic()`."""
+    stem: str
+    """Of the ids it shows."""
+    stamper: Stamper | None = None
+    stopped: asyncio.Event | None = None
+    """Once this is set, nothing more is written and the body ends."""
+    before_end: Callable[[], None] | None = None
+    """Called before the last write of an answer that gets to its end."""
+
+    def filled(self, data: bytes) -> bytes:
+        """The data with this occasion's ids and stamps."""
+        data = data.replace(STEM.encode(), self.stem.encode())
+        return self.stamper(data, now_ns=time.monotonic_ns()) if self.stamper else data
 
 
 async def play(
-    plan: Plan, *, request: web.Request, arrived: float, exchange: Exchange, record: Record, stem: str
+    plan: Plan, *, request: web.Request, occasion: Occasion, exchange: Exchange, record: Record
 ) -> web.StreamResponse:
-    """Answers `request` as planned; plan times count from `arrived`, a `time.monotonic()`.
+    """Answers `request` as planned.
 
     The server cancels this task as soon as the client is gone, in whatever phase; the exchange notes when that was.
     """
     async with _noting_the_end(exchange, record):
         if plan.status is None:
             await _until_client_leaves()
-        headers = {**plan.headers, "x-request-id": Ids(stem).mint("req_")}
+        headers = {**plan.headers, "x-request-id": Ids(occasion.stem).mint("req_")}
         response = web.StreamResponse(status=plan.status, headers=headers)
         await response.prepare(request)
         exchange.status = plan.status
-        for write in plan.pieces(stem):
-            if (wait_s := arrived + write.at_s - time.monotonic()) > 0:
-                await asyncio.sleep(wait_s)
-            await response.write(write.data)
-            exchange.sent(len(write.data), tokens=write.tokens)
+        last = plan.writes[-1] if plan.writes and plan.ending is Ending.FINISH else None
+        for write in plan.due():
+            if (wait_s := occasion.started + write.at_s - time.monotonic()) > 0:
+                await _wait(wait_s, occasion.stopped)
+            if occasion.stopped and occasion.stopped.is_set():
+                break
+            if write is last and occasion.before_end:
+                occasion.before_end()
+            for piece in plan.cut(occasion.filled(write.data)):
+                await response.write(piece)
+                exchange.sent(len(piece))
+            exchange.tokens_sent += write.tokens
             record.touch()
-        if plan.ending in (Ending.CUT, Ending.RESET):
+        stopped = occasion.stopped is not None and occasion.stopped.is_set()
+        if plan.ending in (Ending.CUT, Ending.RESET) and not stopped:
             exchange.finished_at = time.time()
             record.touch()
             _break_off(request, reset=plan.ending is Ending.RESET)
-        if plan.ending is not Ending.FINISH:
+        if plan.ending is not Ending.FINISH and not stopped:
             await _until_client_leaves()
         await response.write_eof()
         return response
@@ -62,6 +92,15 @@ async def _noting_the_end(exchange: Exchange, record: Record) -> AsyncGenerator[
         raise
     finally:
         record.touch()
+
+
+async def _wait(seconds: float, stopped: asyncio.Event | None) -> None:
+    if stopped is None:
+        await asyncio.sleep(seconds)
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopped.wait()
 
 
 async def _until_client_leaves() -> NoReturn:

@@ -239,7 +239,9 @@ _PERPLEXITY: Final = Profile(
             type="invalid_message",
         ),
     ),
-    ignored=frozenset({"stop", "logit_bias", "logprobs", "top_logprobs", "seed", "parallel_tool_calls", "service_tier"}),
+    ignored=frozenset(
+        {"stop", "logit_bias", "logprobs", "top_logprobs", "seed", "parallel_tool_calls", "service_tier"}
+    ),
     unknown=None,
     error=perplexity_error,
 )
@@ -277,7 +279,9 @@ _FIREWORKS: Final = Profile(
     "https://docs.fireworks.ai/tools-sdks/openai-compatibility (2026-09)",
     responses="stateful",
     quirks=("usage-on-finish",),
-    own=frozenset({"top_k", "min_p", "repetition_penalty", "prompt_cache_isolation_key", "raw_output", "reasoning_history"}),
+    own=frozenset(
+        {"top_k", "min_p", "repetition_penalty", "prompt_cache_isolation_key", "raw_output", "reasoning_history"}
+    ),
     # https://github.com/web-infra-dev/midscene/issues/1322 (2025-10); there the value follows
     unknown="Extra inputs are not permitted, field: '{param}'",
     unknown_code=None,

@@ -1,4 +1,4 @@
-"""The server: reads requests, lets `reply` decide and `playback` act. `Simulator` serves until its block ends."""
+"""The server: reads requests, lets `reply` and `recall` decide and `playback` act. `Simulator` serves until its block ends."""
 
 import secrets
 import time
@@ -10,30 +10,43 @@ from typing import Final, Self
 import orjson
 from aiohttp import web
 
-from tokenbus_simulator.asked import BadRequestError
+from tokenbus_simulator.addresses import Address, Operation, address_of
+from tokenbus_simulator.asked import RefusedError
 from tokenbus_simulator.ids import stem_of
-from tokenbus_simulator.playback import play
-from tokenbus_simulator.record import Record
+from tokenbus_simulator.keys import Credential, check_key, credential_in
+from tokenbus_simulator.plan import Plan
+from tokenbus_simulator.playback import Occasion, play
+from tokenbus_simulator.profiles import PROFILES
+from tokenbus_simulator.recall import cancel, deleted, found, recall, stream_again, wants_stream
+from tokenbus_simulator.record import Exchange, Record
+from tokenbus_simulator.references import referred
 from tokenbus_simulator.reply import (
+    Earlier,
+    Items,
     Received,
     Reply,
     parsed,
     plan_for,
+    refuse,
     reply_to_chat,
     reply_to_models,
     reply_to_responses,
     reply_to_unknown,
 )
-from tokenbus_simulator.script import SCRIPT_HEADER, Script
+from tokenbus_simulator.script import SCRIPT_HEADER, Script, ScriptError, parse_script
+from tokenbus_simulator.stamps import Stamper
+from tokenbus_simulator.stored import ResponseStore, Stored
+from tokenbus_simulator.wire import object_of
 
-_REPLIES: Final[Mapping[tuple[str, str], Reply]] = MappingProxyType(
+_REPLIES: Final[Mapping[Operation, Reply]] = MappingProxyType(
     {
-        ("POST", "/v1/responses"): reply_to_responses,
-        ("POST", "/v1/chat/completions"): reply_to_chat,
-        ("GET", "/v1/models"): reply_to_models,
+        Operation.RESPONSES: reply_to_responses,
+        Operation.CHAT: reply_to_chat,
+        Operation.MODELS: reply_to_models,
+        Operation.UNKNOWN: reply_to_unknown,
     }
 )
-_ANSWERING: Final = frozenset({reply_to_responses, reply_to_chat})
+_ANSWERING: Final = frozenset({Operation.RESPONSES, Operation.CHAT})
 _SHUTDOWN_S: Final = 0.01  # hanging answers never end by themselves, and aiohttp takes 0 for "wait for them"
 _MEBIBYTE: Final = 2**20
 
@@ -58,8 +71,12 @@ class Simulator:
         record_size: int = 1000,
         max_body_mib: int = 64,
     ) -> None:
-        """`script` is for requests that carry none; the same `seed` gives the same ids in the same order."""
+        """`script` is for requests that carry none; the same `seed` gives the same ids in the same order.
+
+        `record_size` bounds the requests that are remembered, and the responses that are kept.
+        """
         self.record = Record(record_size)
+        self._stored = ResponseStore(record_size)
         self._host = host
         self._port = port
         self._script = script or Script()
@@ -90,28 +107,115 @@ class Simulator:
         """What a client takes as base URL: `http://host:port/v1`."""
         return f"http://{self._host}:{self.port}/v1"
 
+    @property
+    def base_urls(self) -> Mapping[str, str]:
+        """The base URL of each provider, with the path it really has: `http://host:port/p/groq/openai/v1`."""
+        return {name: self.origin(name) + profile.base_path for name, profile in PROFILES.items()}
+
+    def origin(self, profile: str) -> str:
+        """What stands for a provider's scheme and host, as in `azure_endpoint`: `http://host:port/p/azure`."""
+        return f"http://{self._host}:{self.port}/p/{profile}"
+
     def then(self, *scripts: Script) -> None:
         """The next requests for an answer get these scripts, one each, in the order they arrive."""
         self._next.extend(scripts)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        arrived = time.monotonic()
-        exchange = self.record.open(request.method, request.path, headers=request.headers.items(), body=_readable(body))
-        reply = _REPLIES.get((request.method, request.path), reply_to_unknown)
-        script = self._next.popleft() if self._next and reply in _ANSWERING else self._script
-        header = request.headers.get(SCRIPT_HEADER, "")
-        plan = plan_for(reply, received=Received(body=body, script=script, header=header, now=int(time.time())))
+        now = time.monotonic()
+        readable = _readable(body)
+        exchange = self.record.open(request.method, request.path, headers=request.headers.items(), body=readable)
+        address = address_of(request.method, request.path, query=request.query)
+        profile = PROFILES[address.profile]
+        credential = credential_in(request.headers, profile=profile)
+        reply = _REPLIES.get(address.operation)
+        if reply is None:
+            return await self._serve_stored(request, address, credential, exchange=exchange, now=now)
+        script = self._next.popleft() if self._next and address.operation in _ANSWERING else self._script
+        received = Received(
+            body=body,
+            script=script,
+            header=request.headers.get(SCRIPT_HEADER, ""),
+            now=int(time.time()),
+            profile=address.profile,
+            deployment=address.deployment,
+            credential=credential,
+            key_needed=address.mounted,
+            earlier=self._earlier(readable, now=now),
+        )
+        plan = plan_for(reply, received=received)
         stem = stem_of(self._seed, number=exchange.number)
-        return await play(plan, request=request, arrived=arrived, exchange=exchange, record=self.record, stem=stem)
+        stored = Stored(kept=plan.kept, stem=stem, started=now) if plan.kept else None
+        occasion = self._occasion(plan, stored=stored, started=now, stem=stem)
+        return await play(plan, request=request, occasion=occasion, exchange=exchange, record=self.record)
+
+    async def _serve_stored(
+        self,
+        request: web.Request,
+        address: Address,
+        credential: Credential | None,
+        *,
+        exchange: Exchange,
+        now: float,
+    ) -> web.StreamResponse:
+        stored = self._stored.get(address.response_id, now=now)
+        profile = PROFILES[address.profile]
+        again = False
+        try:
+            check_key(credential, demanded=self._script.key, needed=address.mounted)
+            stored = found(stored, response_id=address.response_id)
+            if address.operation is Operation.CANCEL:
+                plan = cancel(stored, now=now)
+            elif address.operation is Operation.DELETE:
+                self._stored.remove(stored.id)
+                plan = deleted(stored)
+            elif wants_stream(request.query):
+                script = _own_script(request)
+                plan = stream_again(stored, query=request.query, script=script, now=now, error=profile.error)
+                again = True
+            else:
+                plan = recall(stored, now=now)
+        except RefusedError as error:
+            plan = refuse(error, profile=profile)
+        stem = stem_of(self._seed, number=exchange.number)
+        occasion = Occasion(started=now, stem=stem)
+        if again and stored:
+            occasion = self._occasion(plan, stored=stored, started=stored.started, stem=stored.stem)
+        return await play(plan, request=request, occasion=occasion, exchange=exchange, record=self.record)
+
+    def _occasion(self, plan: Plan, *, stored: Stored | None, started: float, stem: str) -> Occasion:
+        background = stored is not None and stored.kept.generation is not None
+        if stored and background:
+            stored.connections += 1
+            self._stored.add(stored)
+        stamper = None
+        if plan.stamps:
+            written = stored.stamps if stored else []
+            stamper = Stamper(plan.stamps, written=written, skipped=plan.skipped_stamps)
+        return Occasion(
+            started=started,
+            stem=stem,
+            stamper=stamper,
+            stopped=stored.stopped if stored and background else None,
+            before_end=(lambda: self._stored.add(stored)) if stored and not background else None,
+        )
+
+    def _earlier(self, body: object, *, now: float) -> Earlier:
+        """What the request refers to, looked up now, so that the reply depends on nothing else."""
+        fields = object_of(body)
+        previous = fields.get("previous_response_id")
+        stored = self._stored.get(previous, now=now) if isinstance(previous, str) else None
+        referred_to = referred(fields.get("input"))
+        named = list(self._stored.items(referred_to, now=now).values()) if referred_to else None
+        return Earlier(Items(stored.conversation(now)) if stored else None, Items(named) if named else None)
 
     async def _show_record(self, request: web.Request) -> web.Response:
         """`?model=` and `?header=name` or `?header=name:value` narrow the list."""
         name, _, value = request.query.get("header", "").partition(":")
-        found = self.record.matching(
+        matching = self.record.matching(
             model=request.query.get("model"), header=(name.lower(), value or None) if name else None
         )
-        body = orjson.dumps([exchange.as_json() for exchange in found])
+        body = orjson.dumps([exchange.as_json() for exchange in matching])
         return web.Response(body=body, content_type="application/json")
 
     async def _clear_record(self, request: web.Request) -> web.Response:
@@ -120,11 +224,19 @@ class Simulator:
         return web.Response(status=204)
 
 
+def _own_script(request: web.Request) -> Script | None:
+    header = request.headers.get(SCRIPT_HEADER)
+    try:
+        return parse_script(header) if header else None
+    except ScriptError as error:
+        raise RefusedError(f"The script in the header {SCRIPT_HEADER} is wrong: {error}.") from error
+
+
 def _readable(body: bytes) -> object:
     """The body for the record: its JSON, else its text; None where it is empty."""
     if not body:
         return None
     try:
         return parsed(body)
-    except BadRequestError:
+    except RefusedError:
         return body.decode(errors="replace")
