@@ -63,6 +63,15 @@ class Delivery:
     _bus: Bus = field(repr=False)
     settled: bool = False
 
+    @property
+    def identity(self) -> tuple[str, int, float]:
+        """The same for all deliveries of one message; not for a message of a stream that was lost and made anew."""
+        return self.consumer, self.stream_sequence, self.timestamp_s
+
+    def renew(self, later: "Delivery") -> None:
+        """`later` is another delivery of this message: settle that one from now on."""
+        self._reply = later._reply
+
     async def ack(self) -> None:
         """Done: the queue forgets the message."""
         await self._settle(_ACK)

@@ -67,7 +67,8 @@ class Worker:
         self._repair = repair
         self._retry_delays_s = retry_delays_s
         self._book = PullBook(queues=len(consumers), slots=slots, times=times)
-        self._in_hand: dict[Delivery, asyncio.Task[None]] = {}
+        self._in_hand: dict[tuple[str, int, float], tuple[Delivery, asyncio.Task[None]]] = {}
+        """By identity of the message."""
         self._tasks: asyncio.TaskGroup | None = None
         self._subscription: Subscription | None = None
         self._inbox = ""
@@ -111,7 +112,7 @@ class Worker:
         """
         if not self._in_hand:
             return 0
-        _, late = await asyncio.wait(tuple(self._in_hand.values()), timeout=deadline_s)
+        _, late = await asyncio.wait([task for _, task in self._in_hand.values()], timeout=deadline_s)
         for task in late:
             task.cancel()
         if late:
@@ -119,7 +120,7 @@ class Worker:
             _, stuck = await asyncio.wait(late, timeout=_CLEANUP_S)
             if stuck:
                 _log.error("handlers do not end", extra={"stream": self._stream, "messages": len(stuck)})
-        for current, task in tuple(self._in_hand.items()):
+        for current, task in tuple(self._in_hand.values()):
             if task.done():  # cancelled before its first step, so that it could do nothing itself
                 self._release(current)
                 await self._hand_back(current)
@@ -148,13 +149,20 @@ class Worker:
         await self._pull()
 
     async def _on_delivery(self, arrived: Delivery) -> None:
-        taken = self._book.delivered(self._queue_numbers[arrived.consumer], waiting=arrived.waiting)
-        if self._stopping or not taken or self._tasks is None:
-            if taken:
-                self._book.finished()
+        if not self._book.delivered(self._queue_numbers[arrived.consumer], waiting=arrived.waiting):
             await self._hand_back(arrived)
             return
-        self._in_hand[arrived] = self._tasks.create_task(self._handle(arrived))
+        if arrived.identity in self._in_hand:
+            # The server lost sight of us for longer than ack_wait; the message is still being worked on right here.
+            self._book.finished()
+            running, _ = self._in_hand[arrived.identity]
+            running.renew(arrived)
+            await self._heartbeat()
+        elif self._stopping or self._tasks is None:
+            self._book.finished()
+            await self._hand_back(arrived)
+        else:
+            self._in_hand[arrived.identity] = arrived, self._tasks.create_task(self._handle(arrived))
 
     def _on_status(self, message: Message) -> None:
         _, queue, number = message.subject.rsplit(".", 2)
@@ -190,7 +198,7 @@ class Worker:
         await self._pull()
 
     def _release(self, current: Delivery) -> None:
-        del self._in_hand[current]
+        del self._in_hand[current.identity]
         self._book.finished()
 
     async def _hand_back(self, current: Delivery, *, delay_s: float = 0.0) -> None:
@@ -243,7 +251,7 @@ class Worker:
         if not self._bus.connected:
             return
         try:
-            for current in tuple(self._in_hand):
+            for current, _ in tuple(self._in_hand.values()):
                 await current.in_progress()
         except BusError as error:
             _log.warning("cannot send heartbeats", extra={"stream": self._stream, "error": error_site(error)})

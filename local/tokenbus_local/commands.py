@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tokenbus.command import Subcommands
 from tokenbus.errors import TokenbusError
@@ -20,6 +20,7 @@ from tokenbus_local.services import ServiceDiedError
 from tokenbus_local.stack import DEFAULT_SCRIPT, stack
 
 LOG_TAIL_BYTES: Final = 4000
+INTERRUPTED: Final = 130
 
 
 class LocalError(TokenbusError):
@@ -64,17 +65,29 @@ async def _demo(_: argparse.Namespace) -> int:
         log_path = Path(scratch) / "services.log"
         with log_path.open("wb") as log:
             try:
-                async with _told_in_one_line(), stack(_keys(), store=Path(scratch) / "nats", log=log) as running:
-                    print(_who_answers(running.simulator_url), flush=True)
-                    async with asyncio.TaskGroup() as group:
-                        watching = group.create_task(running.watch())
-                        await run_demo(running.nats_url)
-                        watching.cancel()
+                async with _told_in_one_line(), _until_signal() as stopped:
+                    finished = await _scenes(stopped, store=Path(scratch) / "nats", log=log)
             except TokenbusError:
                 sys.stderr.write(log_path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace"))
                 raise
+    if not finished:
+        return INTERRUPTED
     print("\nKeep it running: tokenbus up    Ask: tokenbus chat 'Say hello.'")
     return 0
+
+
+async def _scenes(stopped: asyncio.Event, *, store: Path, log: IO[bytes]) -> bool:
+    """Whether the demo came to its end; False when a signal stopped it. Everything is down again on return."""
+    async with stack(_keys(), store=store, log=log) as running:
+        print(_who_answers(running.simulator_url), flush=True)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(running.watch())
+            scenes = group.create_task(run_demo(running.nats_url))
+            signalled = group.create_task(stopped.wait())
+            await asyncio.wait({scenes, signalled, watching}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (watching, scenes, signalled):
+                task.cancel()
+    return not stopped.is_set()
 
 
 def _keys() -> ProviderKeys:

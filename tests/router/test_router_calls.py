@@ -125,6 +125,14 @@ async def test_a_page_stays_within_half_of_what_the_bus_takes(desk: Desk) -> Non
     assert orjson.loads(reply.data)["more"]
 
 
+async def test_an_event_that_no_reply_can_carry_is_left_out_and_the_rest_is_served(desk: Desk) -> None:
+    frame = len(line(1, text=""))
+    await desk.publish_events("r1", line(0))
+    await desk.publish_events("r1", line(1, text="y" * (desk.bus.max_payload - frame)))
+    await desk.publish_events("r1", line(2))
+    assert numbers(await desk.replay("r1")) == [0, 2]
+
+
 async def test_requests_of_other_tenants_are_not_replayed(desk: Desk) -> None:
     await desk.publish_events("r1", line(0))
     page = await desk.call(f"{desk.subjects.root}.replay.other.r1")

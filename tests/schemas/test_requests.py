@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tokenbus_schemas import ERRORS, ErrorCode, RequestError, check_request
 
 GOOD = {"model": "openai/gpt-4.1-mini", "input": "hi"}

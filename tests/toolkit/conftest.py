@@ -22,8 +22,9 @@ QUICK_CALLER = CallerTimes(silence_s=3.0, abandoned_s=2.0)
 class Calling:
     """Calls tools as an executor does."""
 
-    def __init__(self, caller: ToolCaller) -> None:
+    def __init__(self, caller: ToolCaller, subjects: Subjects) -> None:
         self.caller = caller
+        self.subjects = subjects
         self.progress: list[ToolProgress] = []
         self._requests = 0
 
@@ -31,7 +32,8 @@ class Calling:
         """A call of its own request, unless `fields` say otherwise."""
         self._requests += 1
         usual = {"tenant": "default", "request_id": f"r{self._requests}", "round": 0, "index": 0, "call_id": "call_1"}
-        return ToolCall(**{**usual, "deadline": time.time() + 30, "name": name, "arguments": arguments, **fields})
+        named = {"name": name, "arguments": arguments, "deadline": time.time() + 30}
+        return ToolCall.model_validate({**usual, **named, **fields})
 
     async def send(self, call: ToolCall, *, timeout_s: float = 20.0, within: str = "shared") -> ToolResult:
         """The result; fails the test where nobody serves."""
@@ -62,7 +64,7 @@ def subjects(root: str) -> Subjects:
 @pytest.fixture
 async def calling(bus: Bus, subjects: Subjects) -> AsyncGenerator[Calling]:
     async with tool_caller(bus, subjects, times=QUICK_CALLER) as caller:
-        yield Calling(caller)
+        yield Calling(caller, subjects)
 
 
 StartHost = Callable[..., Awaitable[ToolHost]]

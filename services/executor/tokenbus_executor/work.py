@@ -2,9 +2,11 @@
 
 import logging
 import time
+from typing import Final
 
 from pydantic import ValidationError
 
+from tokenbus.errors import PayloadTooLargeError
 from tokenbus_chassis.delivery import Delivery
 from tokenbus_chassis.terminal import OvertakenError
 from tokenbus_executor.answer import Answer
@@ -13,6 +15,8 @@ from tokenbus_schemas import WorkOrder
 from tokenbus_schemas.headers import ORIGIN, REASON
 
 _log = logging.getLogger(__name__)
+
+DEAD_KIND: Final = "work"
 
 
 class WorkHandler:
@@ -46,7 +50,10 @@ class WorkHandler:
     async def _bury(self, delivery: Delivery, *, problems: list[tuple[int | str, ...]]) -> None:
         _log.error("a work order can not be read", extra={"subject": delivery.subject, "places": problems})
         headers = {ORIGIN: delivery.subject, REASON: f"no work order: {problems[:3]}"}
-        await self._around.bus.publish_stored(
-            self._around.topology.subjects.dead("work"), delivery.data, headers=headers
-        )
+        subject = self._around.topology.subjects.dead(DEAD_KIND)
+        try:
+            await self._around.bus.publish_stored(subject, delivery.data, headers=headers)
+        except PayloadTooLargeError:  # it just fitted before these headers
+            headers[REASON] += f" (its payload of {len(delivery.data)} bytes is left out)"
+            await self._around.bus.publish_stored(subject, b"", headers=headers)
         await delivery.ack()

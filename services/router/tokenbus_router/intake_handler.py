@@ -17,13 +17,12 @@ from tokenbus_router.admissions import Admissions
 from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Admitted, Arrival, Dead, Intake, Refused, Sender
+from tokenbus_router.limits import RESERVED_BYTES
 from tokenbus_router.unanswered import Asked, refused
 from tokenbus_schemas import ErrorBody, ErrorCode, Subjects
 
 _log = logging.getLogger(__name__)
 
-RESERVED_BYTES: Final = 1024
-"""Of max_payload, for headers and for the frame that replay puts around an event."""
 _RETRY_FOR_S: Final = 5.0
 """How long work is offered again to a stream that is electing a leader, before the request goes back to its queue."""
 

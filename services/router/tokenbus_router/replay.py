@@ -8,6 +8,7 @@ from tokenbus.bus import Bus
 from tokenbus_chassis.terminal import Ended, parse_end
 from tokenbus_chassis.topology import Topology
 from tokenbus_router.admissions import Admissions
+from tokenbus_router.limits import RESERVED_BYTES
 from tokenbus_router.replay_page import PageBuilder
 from tokenbus_schemas import ReplayRequest, RequestId, Tenant
 from tokenbus_schemas.requests import first_problem
@@ -35,6 +36,7 @@ class Replay:
             after=question.after,
             limit=question.limit,
             max_bytes=self._bus.max_payload // 2,
+            max_line_bytes=self._bus.max_payload - RESERVED_BYTES,
             end=end.line if isinstance(end, Ended) else None,
         )
         await self._feed(builder, subject=subjects.request_events(tenant, request_id))

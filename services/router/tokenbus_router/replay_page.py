@@ -6,8 +6,10 @@ Rules:
 2. The terminal event that RESULTS has is the end: it comes last, and no line of EVENTS in its place or after it.
 3. A page ends before it would pass its limits, and says that more follows. It holds one line at least: nobody must be
    stuck behind a big one.
+4. A line that no reply can carry is left out: its readers see a gap, and the terminal event heals it.
 """
 
+import sys
 from typing import Final, Literal
 
 from tokenbus_schemas import EventLine, MalformedEventError, split_message
@@ -19,11 +21,14 @@ _FRAME_BYTES: Final = len(b'{"state":"streaming","more":false,"events":[]}')
 class PageBuilder:
     """Feed it the stored event messages in order, until it is full; then close it."""
 
-    def __init__(self, *, after: int, limit: int, max_bytes: int, end: bytes | None) -> None:
+    def __init__(
+        self, *, after: int, limit: int, max_bytes: int, end: bytes | None, max_line_bytes: int = sys.maxsize
+    ) -> None:
         """`after`: the last sequence number the caller has. `end`: the terminal event line of RESULTS, if any."""
         self._cursor = after
         self._limit = limit
         self._max_bytes = max_bytes
+        self._max_line_bytes = max_line_bytes
         self._end = None if end is None else EventLine(end)
         self._wants_end = self._end is not None and self._end.sequence_number != after
         self._lines: list[bytes] = []
@@ -46,7 +51,7 @@ class PageBuilder:
             return
         for line in lines:
             self._seen = True
-            if self.full or line.sequence_number <= self._cursor:
+            if self.full or line.sequence_number <= self._cursor or len(line.raw) > self._max_line_bytes:
                 continue
             if self._end is not None and line.sequence_number >= self._end.sequence_number:
                 continue

@@ -27,7 +27,7 @@ from tokenbus_simulator.parts import (
     Usage,
 )
 from tokenbus_simulator.prose import pleasantry
-from tokenbus_simulator.provider_tools import kinds_of
+from tokenbus_simulator.provider_tools import ProviderTool, kinds_of
 from tokenbus_simulator.script import Call, Script
 from tokenbus_simulator.stamps import placeholders
 from tokenbus_simulator.tokens import estimate, filler, split
@@ -97,16 +97,14 @@ def _provided(script: Script, asked: Asked) -> tuple[ProviderCall, ...]:
         wanted = [name for name in offered if forced or name == asked.tool_choice]
     query = asked.turn.user_text or "nothing"
     made = [
-        ProviderCall(kind, offered[name], query, split(kind.streamed.text(query)) if kind.streamed else ())
-        for name in wanted[: asked.max_tool_calls]
-        for kind in kinds_of(name)
+        ProviderTool(kind, offered[name], query) for name in wanted[: asked.max_tool_calls] for kind in kinds_of(name)
     ]
-    return tuple(made)
+    return tuple(ProviderCall(tool, split(tool.written())) for tool in made)
 
 
 def _cited(tokens: Sequence[str], provided: Sequence[ProviderCall]) -> tuple[Cited, ...]:
     """What the calls found, cited at equal distances in the text, the last at its end."""
-    citations = [call.kind.citation for call in provided if call.kind.citation]
+    citations = [citation for call in provided if (citation := call.tool.kind.citation)]
     return tuple(
         Cited(len(tokens) * number // len(citations), citation) for number, citation in enumerate(citations, 1)
     )
@@ -157,4 +155,4 @@ def _shortened(part: Part, take: Callable[[tuple[str, ...]], tuple[str, ...]]) -
         case FunctionCall():
             return FunctionCall(part.name, take(part.tokens))
         case ProviderCall():
-            return ProviderCall(part.kind, part.settings, part.query, take(part.tokens))
+            return ProviderCall(part.tool, take(part.tokens))

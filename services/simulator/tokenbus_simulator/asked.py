@@ -22,7 +22,7 @@ class RefusedError(ValueError):
         param: str | None = None,
         code: str | None = None,
         status: int = 400,
-        type: str = "invalid_request_error",  # noqa: A002 # the wire's word
+        type: str = "invalid_request_error",  # the wire's word
     ) -> None:
         super().__init__(message)
         self.message = message

@@ -160,14 +160,15 @@ def usage_on_finish(events: Sequence[Event]) -> Sequence[Event]:
 def usage_running(events: Sequence[Event]) -> Sequence[Event]:
     """Usage in every chunk, as far as tokens have come."""
     usage = _usage_of(events)
-    kept = [event for event in events if not _only_usage(event.json)]
-    prompt = usage.get("prompt_tokens", 0)
+    prompt = usage.get("prompt_tokens")
     told, sent = list[Event](), 0
-    for event in kept if isinstance(prompt, int) else ():
-        sent += event.tokens
-        so_far = {**usage, "completion_tokens": sent, "total_tokens": prompt + sent}
-        told.append(_with(event, {"usage": so_far}))
-    return told or kept
+    for event in events:
+        if not _only_usage(event.json):
+            sent += event.tokens
+            total = prompt + sent if isinstance(prompt, int) else sent
+            so_far: JsonObject = {**usage, "completion_tokens": sent, "total_tokens": total}
+            told.append(_with(event, {"usage": so_far}))
+    return told if usage else events
 
 
 def finish_with_text(events: Sequence[Event]) -> Sequence[Event]:
@@ -237,7 +238,8 @@ def _only_usage(event: JsonObject) -> bool:
 
 
 def _usage_of(events: Sequence[Event]) -> JsonObject:
-    return next((object_of(event.json["usage"]) for event in events if _only_usage(event.json)), {})
+    told = [object_of(event.json["usage"]) for event in events if _only_usage(event.json)]
+    return told[-1] if told else {}
 
 
 def _with(event: Event, fields: JsonObject) -> Event:

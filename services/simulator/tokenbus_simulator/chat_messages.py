@@ -1,7 +1,7 @@
 """Messages of the Chat Completions API: their shapes, what belongs together, and what they say.
 
-Sources: openai 3.54 `ChatCompletionMessageParam`; github.com/run-llama/llama_index/issues/10493 (2024) for the words about
-tool messages, which are the same today.
+Sources: openai 3.54 `ChatCompletionMessageParam`; for the words about tool messages
+github.com/run-llama/llama_index/issues/10493 (2024), the same today.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -118,9 +118,11 @@ def _check_calls(messages: Sequence[JsonObject]) -> None:
 
 def _check_answered(waiting: Mapping[str, None], *, at: str) -> None:
     if waiting:
-        text = "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'."
-        left = ", ".join(waiting)
-        raise RefusedError(f"{text} The following tool_call_ids did not have response messages: {left}", param=at)
+        text = (
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+            f"'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}"
+        )
+        raise RefusedError(text, param=at)
 
 
 def _text(content: object) -> str:

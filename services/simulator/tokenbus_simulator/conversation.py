@@ -2,8 +2,8 @@
 
 The conversation is what came before (`previous_response_id`) and the new input. Clients may repeat what the server
 already has, as LiveKit's does; an item id that stands there twice is refused. Sources: recorded refusals in
-github.com/vercel/ai, packages/openai/src/responses/__fixtures__ (2026-10); github.com/openai/codex/issues/1227 (2025-06),
-github.com/continuedev/continue/issues/11309 (2026-03) and github.com/tjardoo/openai-client/pull/124 (2025-04).
+github.com/vercel/ai, packages/openai/src/responses/__fixtures__ (2026-10); github.com/openai/codex/issues/1227
+(2025-06) and github.com/tjardoo/openai-client/pull/124 (2025-04).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """The body of an HTTP error in each provider's form.
 
-Each is given what OpenAI's error object holds, and the status. Sources: github.com/karthink/gptel/issues/774 (Groq, 2025-04),
-github.com/Kilo-Org/kilocode/issues/10375 (Cerebras, 2026-05), github.com/perplexityai/api-discussion/issues/265 (2025-04),
-github.com/yym68686/uni-api/issues/105 (xAI, 2025-04), https://developers.telnyx.com/api/errors (2026),
+Each is given what OpenAI's error object holds, and the status. Sources: github.com/karthink/gptel/issues/774 (Groq,
+2025-04), github.com/Kilo-Org/kilocode/issues/10375 (Cerebras, 2026-05), github.com/yym68686/uni-api/issues/105 (xAI,
+2025-04), github.com/perplexityai/api-discussion/issues/265 (2025-04), https://developers.telnyx.com/api/errors (2026),
 github.com/openai/openai-python/issues/362 (Azure, 2023-04).
 """
 

@@ -63,4 +63,6 @@ class Kept:
     final: Callable[[], JsonObject]
     """The response in its final state; rendered only if someone asks."""
     retention_s: float | None
+    stamps: int = 0
+    """How many of its tokens are to be stamped."""
     generation: Generation | None = None

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from tokenbus_simulator.provider_tools import CallKind, Citation
-from tokenbus_simulator.wire import JsonObject
+from tokenbus_simulator.provider_tools import Citation, ProviderTool
 
 Finish = Literal["stop", "length", "content_filter"]
 
@@ -51,10 +50,7 @@ class FunctionCall:
 class ProviderCall:
     """A call that the provider makes and answers itself; the tokens are what the model writes for it, such as code."""
 
-    kind: CallKind
-    settings: JsonObject
-    """The tool as the request names it."""
-    query: str
+    tool: ProviderTool
     tokens: tuple[str, ...]
 
 

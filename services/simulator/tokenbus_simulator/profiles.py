@@ -1,8 +1,8 @@
 """Profiles: what is publicly known to be different at each provider, as rows.
 
 A profile is chosen by the URL (`/p/groq/openai/v1/chat/completions`) or by a script (`profile=groq`). What a provider
-writes differently are quirks (`quirks.py`), what it refuses are rules (`rules.py`). Base URLs and key headers are those of
-livekit-plugins-openai 1.8.9 and its sister packages; all other sources stand at each row, with the date they are from.
+writes differently are quirks (`quirks.py`), what it refuses are rules (`rules.py`). Base URLs and key headers are those
+of livekit-plugins-openai 1.8.9 and its sister packages; other sources stand at each row, with the date they are from.
 """
 
 from collections.abc import Mapping
@@ -121,8 +121,8 @@ _GROQ: Final = Profile(
         Rule(
             "reasoning goes by another name",
             rules.in_messages("reasoning_content", roles=("assistant",)),
-            "'{param}' : for 'role:assistant' the following must be satisfied[('{param}' : property 'reasoning_content' "
-            "is unsupported)]",
+            "'{param}' : for 'role:assistant' the following must be satisfied[('{param}' : property "
+            "'reasoning_content' is unsupported)]",
             "https://github.com/janhq/jan/issues/8136 (2026-05)",
         ),
     ),
@@ -193,13 +193,14 @@ _CEREBRAS: Final = Profile(
             "no penalties and biases",
             sends("frequency_penalty", "presence_penalty", "logit_bias"),
             _CEREBRAS_SHAPE,
-            "https://hexdocs.pm/req_llm/cerebras.html, which lists parallel_tool_calls and service_tier as well (2026-04)",
+            "https://hexdocs.pm/req_llm/cerebras.html (2026-04); it also has parallel_tool_calls and service_tier",
             code="wrong_api_format",
         ),
         Rule(
             "strict tools or loose ones",
             rules.mixed_strict,
-            "Tools with mixed values for 'strict' are not allowed. Please set all tools to 'strict: true' or 'strict: false'",
+            "Tools with mixed values for 'strict' are not allowed. Please set all tools to 'strict: true' or "
+            "'strict: false'",
             "https://github.com/mpfaffenberger/code_puppy/pull/368 (2026-05)",
             code="wrong_api_format",
         ),
@@ -259,8 +260,7 @@ _XAI: Final = Profile(
                 *_XAI_REASONING, finds=sends("presence_penalty", "frequency_penalty", "stop"), but="-non-reasoning"
             ),
             "Argument not supported on this model: {camel}",
-            "https://github.com/yym68686/uni-api/issues/105 (2025-04), vercel/ai, packages/xai/src/xai-chat-model-capabilities.ts "
-            "(2026-09)",
+            "https://github.com/yym68686/uni-api/issues/105 (2025-04); vercel/ai, xai-chat-model-capabilities.ts",
         ),
         Rule(
             "the model's name says how much it reasons",

@@ -4,20 +4,17 @@ A row per item type, from streams recorded at OpenAI: github.com/vercel/ai, pack
 (2025-09 to 2026-10), held against openai 3.54's types. A tool type without a row gets an item `<type>_call`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import orjson
 
-from tokenbus_simulator.wire import JsonObject
-
-Fields = Callable[[JsonObject, str], JsonObject]
-"""Fields of an item, from the tool's settings and the query."""
+from tokenbus_simulator.wire import JsonObject, is_list, is_object, object_of
 
 _PIXEL: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 _PAGES: Final = ("https://example.com/harbour", "https://example.org/tides")
-_FILE: Final = {"file_id": "file-5eed0ff1ce0fa1150115", "filename": "handbook.pdf"}
+_FILE: Final = MappingProxyType({"file_id": "file-5eed0ff1ce0fa1150115", "filename": "handbook.pdf"})
 _CONTAINER: Final = "cntr_5eed0ff1ce0fa1150115"
 
 
@@ -26,8 +23,8 @@ class Streamed(NamedTuple):
 
     name: str
     key: str
-    text: Callable[[str], str]
-    """The text, from the query."""
+    text: str
+    """With `{query}`, or `{quoted}` for the same as JSON."""
 
 
 class Citation(NamedTuple):
@@ -38,132 +35,157 @@ class Citation(NamedTuple):
 
 
 class CallKind(NamedTuple):
-    """How one item type looks and is told."""
+    """How one item type looks and is told. Texts have `{query}`, `{length}` of it, `{container}` and `{label}`."""
 
     item: str
     prefix: str
     """Of the item's id."""
     steps: tuple[str, ...]
     """Progress events `response.<item>.<step>`; what is streamed comes after the first."""
-    blank: Fields
+    blank: JsonObject
     """What the item has when it is added."""
-    filled: Fields
+    filled: JsonObject
     """What it has in the end."""
-    gated: Mapping[str, Fields] = MappingProxyType({})
-    """Fields that take the place of those in `filled` when the request's `include` names them."""
+    gated: Mapping[str, JsonObject] = MappingProxyType({})
+    """Fields put over those of `filled` when the request's `include` names them."""
     streamed: Streamed | None = None
-    previews: Callable[[JsonObject], Sequence[JsonObject]] | None = None
-    """Events `response.<item>.partial_image` before the last step."""
+    previews: bool = False
+    """Whether there are events `response.<item>.partial_image` before the last step, as many as the tool asks for."""
     citation: Citation | None = None
 
 
-def _search_action(query: str, more: JsonObject) -> JsonObject:
-    return {"status": "completed", "action": {"type": "search", "query": query, "queries": [query], **more}}
+class ProviderTool(NamedTuple):
+    """A call to be made: the tool as the request names it, and what it is called for."""
 
+    kind: CallKind
+    settings: JsonObject
+    query: str
 
-def _code(query: str) -> str:
-    return f"question = {orjson.dumps(query).decode()}\nprint(len(question))\n"
+    def written(self) -> str:
+        """What the model writes for the call; may be empty."""
+        return self._text(self.kind.streamed.text) if self.kind.streamed else ""
 
+    def blank(self) -> JsonObject:
+        """What the item has when it is added."""
+        return object_of(self._filled(self.kind.blank))
 
-def _container(settings: JsonObject) -> str:
-    named = settings.get("container")
-    return named if isinstance(named, str) else _CONTAINER
+    def filled(self, include: frozenset[str]) -> JsonObject:
+        """What the item has in the end, with what the request's `include` names."""
+        fields = dict(self.kind.filled)
+        for name, gated in self.kind.gated.items():
+            fields |= gated if name in include else {}
+        return object_of(self._filled(fields))
 
+    def previews(self) -> Iterator[JsonObject]:
+        """The fields of each preview event."""
+        wanted = self.settings.get("partial_images") if self.kind.previews else 0
+        for index in range(wanted if isinstance(wanted, int) else 0):
+            yield {"partial_image_index": index, "partial_image_b64": _PIXEL}
 
-def _previews(settings: JsonObject) -> Sequence[JsonObject]:
-    wanted = settings.get("partial_images")
-    number = wanted if isinstance(wanted, int) else 0
-    return [{"partial_image_index": index, "partial_image_b64": _PIXEL} for index in range(number)]
+    def _filled(self, value: object) -> object:
+        if is_object(value):
+            return {key: self._filled(inner) for key, inner in value.items()}
+        if is_list(value):
+            return [self._filled(inner) for inner in value]
+        return self._text(value) if isinstance(value, str) else value
 
-
-def _label(settings: JsonObject) -> JsonObject:
-    return {"server_label": settings.get("server_label", "simulator")}
-
-
-_WEB_SEARCH: Final = CallKind(
-    "web_search_call",
-    "ws_",
-    ("in_progress", "searching", "completed"),
-    # Recorded ones have no action yet, which the SDK's type demands.
-    blank=lambda _, __: {"status": "in_progress", "action": {"type": "search", "query": ""}},
-    filled=lambda _, query: _search_action(query, {}),
-    gated={
-        "web_search_call.action.sources": lambda _, query: _search_action(
-            query, {"sources": [{"type": "url", "url": url} for url in _PAGES]}
+    def _text(self, template: str) -> str:
+        container, label = self.settings.get("container"), self.settings.get("server_label", "simulator")
+        return template.format(
+            query=self.query,
+            quoted=orjson.dumps(self.query).decode(),
+            length=len(self.query),
+            container=container if isinstance(container, str) else _CONTAINER,
+            label=label,
         )
-    },
-    citation=Citation({"type": "url_citation", "url": _PAGES[0], "title": "The harbour"}),
-)
-_FILE_SEARCH: Final = CallKind(
-    "file_search_call",
-    "fs_",
-    ("in_progress", "searching", "completed"),
-    blank=lambda _, __: {"status": "in_progress", "queries": [], "results": None},
-    filled=lambda _, query: {"status": "completed", "queries": [query], "results": None},
-    gated={
-        "file_search_call.results": lambda _, query: {
-            "status": "completed",
-            "queries": [query],
-            "results": [{**_FILE, "attributes": {}, "score": 0.9312, "text": "Ships leave with the tide."}],
-        }
-    },
-    citation=Citation({"type": "file_citation", **_FILE}, spans=False),
-)
-_CODE_INTERPRETER: Final = CallKind(
-    "code_interpreter_call",
-    "ci_",
-    ("in_progress", "interpreting", "completed"),
-    blank=lambda settings, _: {"status": "in_progress", "container_id": _container(settings), "outputs": None},
-    filled=lambda settings, _: {"status": "completed", "container_id": _container(settings), "outputs": None},
-    gated={
-        "code_interpreter_call.outputs": lambda settings, query: {
-            "status": "completed",
-            "container_id": _container(settings),
-            "outputs": [{"type": "logs", "logs": f"{len(query)}\n"}],
-        }
-    },
-    streamed=Streamed("code_interpreter_call_code", "code", _code),
-    citation=Citation(
-        {"type": "container_file_citation", "container_id": _CONTAINER, "file_id": "cfile_5eed", "filename": "plot.png"}
-    ),
-)
-_IMAGE_GENERATION: Final = CallKind(
-    "image_generation_call",
-    "ig_",
-    ("in_progress", "generating", "completed"),
-    blank=lambda _, __: {"status": "in_progress"},
-    filled=lambda _, query: {"status": "completed", "result": _PIXEL, "revised_prompt": query, "output_format": "png"},
-    previews=_previews,
-)
-_MCP_LIST: Final = CallKind(
-    "mcp_list_tools",
-    "mcpl_",
-    ("in_progress", "completed"),
-    blank=lambda settings, _: {**_label(settings), "tools": []},
-    filled=lambda settings, _: {
-        **_label(settings),
-        "tools": [{"name": "lookup", "description": None, "input_schema": {"type": "object"}, "annotations": None}],
-    },
-)
-_MCP_CALL: Final = CallKind(
-    "mcp_call",
-    "mcp_",
-    ("in_progress", "completed"),
-    blank=lambda settings, _: {**_label(settings), "status": "in_progress", "name": "lookup", "output": None},
-    filled=lambda settings, query: {
-        **_label(settings),
-        **{"status": "completed", "name": "lookup", "output": query, "error": None, "approval_request_id": None},
-    },
-    streamed=Streamed("mcp_call_arguments", "arguments", lambda query: orjson.dumps({"query": query}).decode()),
-)
+
+
+_RUN: Final = MappingProxyType({"status": "completed", "container_id": "{container}", "outputs": None})
+_CALLED: Final = MappingProxyType({"server_label": "{label}", "name": "lookup", "error": None})
+_SEARCH: Final = MappingProxyType({"type": "search", "query": "{query}", "queries": ["{query}"]})
 
 _KINDS: Final[Mapping[str, tuple[CallKind, ...]]] = MappingProxyType(
     {
-        "web_search": (_WEB_SEARCH,),
-        "file_search": (_FILE_SEARCH,),
-        "code_interpreter": (_CODE_INTERPRETER,),
-        "image_generation": (_IMAGE_GENERATION,),
-        "mcp": (_MCP_LIST, _MCP_CALL),
+        "web_search": (
+            CallKind(
+                "web_search_call",
+                "ws_",
+                ("in_progress", "searching", "completed"),
+                # Recorded ones have no action yet, which the SDK's type demands.
+                blank={"status": "in_progress", "action": {"type": "search", "query": ""}},
+                filled={"status": "completed", "action": {**_SEARCH}},
+                gated={
+                    "web_search_call.action.sources": {
+                        "action": {**_SEARCH, "sources": [{"type": "url", "url": url} for url in _PAGES]}
+                    }
+                },
+                citation=Citation({"type": "url_citation", "url": _PAGES[0], "title": "The harbour"}),
+            ),
+        ),
+        "file_search": (
+            CallKind(
+                "file_search_call",
+                "fs_",
+                ("in_progress", "searching", "completed"),
+                blank={"status": "in_progress", "queries": [], "results": None},
+                filled={"status": "completed", "queries": ["{query}"], "results": None},
+                gated={
+                    "file_search_call.results": {
+                        "results": [{**_FILE, "attributes": {}, "score": 0.9312, "text": "Ships leave with the tide."}]
+                    }
+                },
+                citation=Citation({"type": "file_citation", **_FILE}, spans=False),
+            ),
+        ),
+        "code_interpreter": (
+            CallKind(
+                "code_interpreter_call",
+                "ci_",
+                ("in_progress", "interpreting", "completed"),
+                blank={**_RUN, "status": "in_progress"},
+                filled={**_RUN},
+                gated={"code_interpreter_call.outputs": {"outputs": [{"type": "logs", "logs": "{length}\n"}]}},
+                streamed=Streamed("code_interpreter_call_code", "code", "question = {quoted}\nprint(len(question))\n"),
+                citation=Citation(
+                    {
+                        "type": "container_file_citation",
+                        "container_id": _CONTAINER,
+                        "file_id": "cfile_5eed0ff1ce0fa1150115",
+                        "filename": "plot.png",
+                    }
+                ),
+            ),
+        ),
+        "image_generation": (
+            CallKind(
+                "image_generation_call",
+                "ig_",
+                ("in_progress", "generating", "completed"),
+                blank={"status": "in_progress"},
+                filled={"status": "completed", "result": _PIXEL, "revised_prompt": "{query}", "output_format": "png"},
+                previews=True,
+            ),
+        ),
+        "mcp": (
+            CallKind(
+                "mcp_list_tools",
+                "mcpl_",
+                ("in_progress", "completed"),
+                blank={"server_label": "{label}", "tools": []},
+                filled={
+                    "server_label": "{label}",
+                    "tools": [{"name": "lookup", "description": None, "input_schema": {"type": "object"}}],
+                },
+            ),
+            CallKind(
+                "mcp_call",
+                "mcp_",
+                ("in_progress", "completed"),
+                blank={**_CALLED, "status": "in_progress", "output": None},
+                filled={**_CALLED, "status": "completed", "output": "{query}", "approval_request_id": None},
+                streamed=Streamed("mcp_call_arguments", "arguments", '{{"query":{quoted}}}'),
+            ),
+        ),
     }
 )
 
@@ -173,6 +195,11 @@ def kinds_of(tool_type: str) -> tuple[CallKind, ...]:
     for name, kinds in _KINDS.items():
         if tool_type == name or tool_type.startswith(f"{name}_"):
             return kinds
-    done: Fields = lambda _, __: {"status": "completed"}  # noqa: E731 # a row of its own, made on demand
-    started: Fields = lambda _, __: {"status": "in_progress"}  # noqa: E731
-    return (CallKind(f"{tool_type}_call", "ptc_", ("in_progress", "completed"), blank=started, filled=done),)
+    unknown = CallKind(
+        f"{tool_type}_call",
+        "ptc_",
+        ("in_progress", "completed"),
+        blank={"status": "in_progress"},
+        filled={"status": "completed"},
+    )
+    return (unknown,)

@@ -1,8 +1,9 @@
 """Recall: what is answered about responses that are kept. Pure; `now` is a time of the clock they were stored by.
 
-Behaviour: https://developers.openai.com/api/docs/guides/background (2026-08); github.com/openai/openai-python/issues/2828
-(2026-01) for the five minutes; github.com/vllm-project/vllm/issues/57999 (2026-09) for the words about cancelling. How
-OpenAI ends the streams of a response that is cancelled is not known; here they end without a terminal event.
+Behaviour: https://developers.openai.com/api/docs/guides/background (2026-08); for the five minutes
+github.com/openai/openai-python/issues/2828 (2026-01), for the words about cancelling
+github.com/vllm-project/vllm/issues/57999 (2026-09). How OpenAI ends the streams of a response that is cancelled is not
+known; here they end without a terminal event.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,10 +77,10 @@ def stream_again(
     skipped, events = _after(generation, _number(query))
     if stored.cancelled_at is not None:
         events = [event for event in events if event[0] <= stored.elapsed(now)]
-    return _plan(own, events, skipped=skipped)
+    return replace(_plan(own, events), stamps=stored.kept.stamps, skipped_stamps=skipped)
 
 
-def _plan(script: Script, events: Sequence[tuple[float, Frame]], *, skipped: int) -> Plan:
+def _plan(script: Script, events: Sequence[tuple[float, Frame]]) -> Plan:
     frames = [frame for _, frame in events]
     broken = break_stream(script.fault, opening=(), body=frames, after=script.after, failure=_told_already)
     style = sse_style(script.quirks)
@@ -89,7 +90,6 @@ def _plan(script: Script, events: Sequence[tuple[float, Frame]], *, skipped: int
         writes=gather(kept, pace=script.pace, style=style),
         ending=broken.ending if events else Ending.FINISH,
         chunk_bytes=script.chunk_bytes,
-        skipped_stamps=skipped,
     )
 
 

@@ -41,7 +41,7 @@ class Earlier(NamedTuple):
 
     items: "Items | None"
     """The conversation up to `previous_response_id`, None if that is unknown."""
-    named: "Items | None" = None
+    named: "Items | None"
     """Items that the input names without their content."""
 
 
@@ -65,11 +65,11 @@ class Received:
     """Unix seconds, for `created`."""
     profile: str
     """The provider its URL names."""
-    deployment: str | None = None
+    deployment: str | None
     """The model its URL names."""
-    credential: Credential | None = None
-    key_needed: bool = False
-    earlier: Earlier = Earlier(None)
+    credential: Credential | None
+    key_needed: bool
+    earlier: Earlier
 
 
 class Reading(NamedTuple):
@@ -121,11 +121,12 @@ def reply_to_responses(reading: Reading) -> Plan:
         conversation=conversation,
         final=lambda: alter_plain(shape.plain(), quirks=script.quirks),
         retention_s=script.retention_s,
+        stamps=_stamps(script, answered),
         generation=generation,
     )
     whole = generation is not None or script.fault is None or script.fault in ANSWER_FAULTS
     keeps = profile.responses == "stateful" and body.store is not False and whole
-    return replace(plan, kept=kept if keeps else None, stamps=_stamps(script, answered))
+    return replace(plan, kept=kept if keeps else None, stamps=kept.stamps)
 
 
 def reply_to_chat(reading: Reading) -> Plan:
@@ -180,11 +181,11 @@ def refuse(error: RefusedError, *, profile: Profile) -> Plan:
 def _new_plan(reply: Reply, received: Received) -> Plan:
     profile = PROFILES[received.profile]
     try:
-        body = parsed(received.body) if received.body else {}
+        body: object = parsed(received.body) if received.body else None
         reading = _read(body, received)
         profile = reading.profile
         check_key(received.credential, demanded=reading.script.key, needed=received.key_needed)
-        if not is_object(body):
+        if received.body and not is_object(body):
             raise RefusedError("Invalid value for the body: expected an object.")
         return reply(reading)
     except RefusedError as error:

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from tokenbus_simulator.asked import Asked
 from tokenbus_simulator.ids import Ids
 from tokenbus_simulator.parts import Cited, FunctionCall, Part, ProviderCall, Reasoning, Refusal, Text
+from tokenbus_simulator.provider_tools import ProviderTool
 from tokenbus_simulator.seals import sealed
 from tokenbus_simulator.tokens import logprobs
 from tokenbus_simulator.wire import JsonObject
@@ -33,7 +34,7 @@ class Item:
     @classmethod
     def of(cls, part: Part, *, ids: Ids) -> "Item":
         """The item for `part`, with new ids."""
-        prefix = part.kind.prefix if isinstance(part, ProviderCall) else _PREFIXES[type(part)]
+        prefix = part.tool.kind.prefix if isinstance(part, ProviderCall) else _PREFIXES[type(part)]
         return cls(part, ids.mint(prefix), ids.mint("call_") if isinstance(part, FunctionCall) else "")
 
     def opened(self, *, asked: Asked) -> JsonObject:
@@ -46,9 +47,7 @@ class Item:
             case FunctionCall():
                 return self._call("in_progress", arguments="")
             case ProviderCall():
-                written: JsonObject = {part.kind.streamed.key: ""} if part.kind.streamed else {}
-                fields = part.kind.blank(part.settings, part.query)
-                return {"id": self.id, "type": part.kind.item, **fields, **written}
+                return self._provided(part.tool, part.tool.blank(), written="")
             case Text() | Refusal():
                 return self._message("in_progress", content=[])
 
@@ -66,7 +65,7 @@ class Item:
             case FunctionCall():
                 return self._call(status, arguments="".join(part.tokens))
             case ProviderCall():
-                return self._provided(part, asked=asked)
+                return self._provided(part.tool, part.tool.filled(asked.include), written="".join(part.tokens))
             case Text():
                 return self._message(status, content=[text_part(part.tokens, cited=part.cited, asked=asked)])
             case Refusal():
@@ -86,12 +85,10 @@ class Item:
             "name": self.part.name,
         }
 
-    def _provided(self, part: ProviderCall, *, asked: Asked) -> JsonObject:
-        kind = part.kind
-        included = [fields for name, fields in kind.gated.items() if name in asked.include]
-        fields = (included[0] if included else kind.filled)(part.settings, part.query)
-        written: JsonObject = {kind.streamed.key: "".join(part.tokens)} if kind.streamed else {}
-        return {"id": self.id, "type": kind.item, **fields, **written}
+    def _provided(self, tool: ProviderTool, fields: JsonObject, *, written: str) -> JsonObject:
+        kind = tool.kind
+        streamed = {kind.streamed.key: written} if kind.streamed else {}
+        return {"id": self.id, "type": kind.item, **fields, **streamed}
 
     def _seal(self, thoughts: str, *, asked: Asked) -> JsonObject:
         return {"encrypted_content": sealed(self.id, thoughts=thoughts)} if _SEALED_REASONING in asked.include else {}

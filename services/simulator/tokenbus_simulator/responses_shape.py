@@ -121,7 +121,7 @@ class ResponsesShape:
                 self._add_provided(events, part, where=where)
 
     def _add_provided(self, events: EventWriter, part: ProviderCall, *, where: JsonObject) -> None:
-        kind = part.kind
+        kind = part.tool.kind
         first, *later = kind.steps
         events.add(f"response.{kind.item}.{first}", where)
         if kind.streamed:
@@ -129,7 +129,7 @@ class ResponsesShape:
             self._add_written(events, kind.streamed.name, part.tokens, where=where, done=done)
         for step in later[:-1]:
             events.add(f"response.{kind.item}.{step}", where)
-        for preview in kind.previews(part.settings) if kind.previews else ():
+        for preview in part.tool.previews():
             events.add(f"response.{kind.item}.partial_image", {**where, **preview})
         events.add(f"response.{kind.item}.{later[-1]}", where)
 

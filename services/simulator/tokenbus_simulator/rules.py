@@ -5,6 +5,7 @@ they are from, is in `profiles.py`.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from tokenbus_simulator.asked import RefusedError
@@ -136,7 +137,7 @@ def not_alternating(request: Request) -> str | None:
     roles = [str(message.get("role")) for _, message in _messages(request)]
     while roles and roles[0] == "system":
         roles.pop(0)
-    repeated = any(one == other for one, other in zip(roles, roles[1:], strict=False) if one in _SPEAKERS)
+    repeated = any(one == other for one, other in pairwise(roles) if one in _SPEAKERS)
     return "messages" if repeated else None
 
 

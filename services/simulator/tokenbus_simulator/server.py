@@ -1,4 +1,4 @@
-"""The server: reads requests, lets `reply` and `recall` decide and `playback` act. `Simulator` serves until its block ends."""
+"""The server: reads requests, lets `reply` and `recall` decide and `playback` act."""
 
 import secrets
 import time

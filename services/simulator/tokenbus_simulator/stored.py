@@ -1,7 +1,7 @@
 """The store of responses: what was answered, and where background responses stand at a given time.
 
-Pure but for one event that wakes the streams of a response when it is cancelled; times are seconds of one clock. Bounded:
-the oldest responses are forgotten.
+Pure but for one event that wakes the streams of a response when it is cancelled; times are seconds of one clock.
+Bounded: the oldest responses are forgotten.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ def _problem(schema: Mapping[str, object], *, at: Sequence[str]) -> str | None:
         required = schema.get("required")
         missing = [name for name in properties if not is_list(required) or name not in required]
         if missing:
-            keys = f"'required' is required to be supplied and to be an array including every key in properties."
+            keys = "'required' is required to be supplied and to be an array including every key in properties."
             return f"In context={_context(at)}, {keys} Missing '{missing[0]}'."
     inner = [(object_of(value), (*at, "properties", name)) for name, value in properties.items()]
     inner += [(object_of(schema.get("items")), (*at, "items"))]

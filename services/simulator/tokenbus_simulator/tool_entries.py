@@ -1,7 +1,8 @@
 """Tools of a request in both APIs' spelling, checked as OpenAI checks them.
 
-Responses has `{"type": "function", "name": …}`, chat `{"type": "function", "function": {"name": …}}`; each API refuses the
-other's form. Chat takes no tool that runs at the provider: github.com/langchain-ai/langchain-litellm/issues/197 (2026-06).
+Responses has `{"type": "function", "name": …}`, chat `{"type": "function", "function": {"name": …}}`; each API refuses
+the other's form. Chat takes no tool that runs at the provider:
+github.com/langchain-ai/langchain-litellm/issues/197 (2026-06).
 """
 
 import re

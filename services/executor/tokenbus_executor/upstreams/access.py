@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-import httpx2
-
 from tokenbus_executor.errors import UpstreamError
 from tokenbus_executor.keys import Keyring, MissingValueError
 from tokenbus_schemas import ErrorCode, ProviderRow
@@ -33,14 +31,11 @@ class Access:
 
 def access(row: ProviderRow, *, keyring: Keyring) -> Access:
     """Raises `UpstreamError` (`target_unavailable`), which says what is missing, for a provider not configured here."""
-    base_url = (keyring.plain(row.base_url_env) or row.base_url).strip().rstrip("/")
-    if not _is_usable(base_url):
-        fix = f"set {row.base_url_env} in the executors' environment" if row.base_url_env else "correct the catalog"
-        raise unavailable(row, f"has no usable base URL: {fix} (http or https, without user and password)")
     try:
         key = keyring.secret(row.api_key_env).get_secret_value() if row.api_key_env is not None else None
     except MissingValueError as error:
         raise unavailable(row, f"has no key: {error}") from error
+    base_url = keyring.plain(row.base_url_env) or row.base_url
     return Access(base_url, key, tuple(_optional_headers(row, keyring=keyring)))
 
 
@@ -48,14 +43,6 @@ def unavailable(row: ProviderRow, problem: str) -> UpstreamError:
     """The error of a target that can not even be tried."""
     message = f"provider {row.name} {problem}"
     return UpstreamError(UpstreamFailure(ErrorCode.TARGET_UNAVAILABLE, message, retry_elsewhere=True))
-
-
-def _is_usable(base_url: str) -> bool:
-    try:
-        url = httpx2.URL(base_url)
-    except (httpx2.InvalidURL, ValueError):
-        return False
-    return url.scheme in ("http", "https") and bool(url.host) and not url.userinfo
 
 
 def _optional_headers(row: ProviderRow, *, keyring: Keyring) -> list[tuple[str, str]]:

@@ -51,8 +51,12 @@ async def make_head(
 
     Raises `UpstreamError` (`target_unavailable`) where the SDK can not make one.
     """
+    base_url = access.base_url.strip().rstrip("/")
+    if not _is_usable(base_url):
+        fix = f"set {row.base_url_env} in the executors' environment" if row.base_url_env else "correct the catalog"
+        raise unavailable(row, f"has no usable base URL: {fix} (http or https, without user and password)")
     try:
-        written = await _written_by_sdk(row, access=access, api=api, model=model)
+        written = await _written_by_sdk(row, base_url=base_url, key=access.key or _KEYLESS, api=api, model=model)
     except (OpenAIError, ValueError, TypeError) as error:
         raise unavailable(row, f"can not be addressed ({type(error).__name__}): check its catalog entry") from error
     headers = {name: value for name, value in written.headers.items() if name.lower() in _KEPT}
@@ -66,8 +70,16 @@ async def make_head(
     return RequestHead(
         url=url.update_query(row.query) if row.query else url,
         headers={**headers, **_OURS, **row.headers, **dict(access.headers)},
-        proxy=proxy_for(access.base_url, environment=environment),
+        proxy=proxy_for(base_url, environment=environment),
     )
+
+
+def _is_usable(base_url: str) -> bool:
+    try:
+        url = httpx2.URL(base_url)
+    except (httpx2.InvalidURL, ValueError):
+        return False
+    return url.scheme in ("http", "https") and bool(url.host) and not url.userinfo
 
 
 class _Taker(httpx2.AsyncBaseTransport):
@@ -81,10 +93,10 @@ class _Taker(httpx2.AsyncBaseTransport):
         return httpx2.Response(200, json={}, request=request)
 
 
-async def _written_by_sdk(row: ProviderRow, *, access: Access, api: Api, model: str) -> httpx2.Request:
+async def _written_by_sdk(row: ProviderRow, *, base_url: str, key: str, api: Api, model: str) -> httpx2.Request:
     taker = _Taker()
     async with httpx2.AsyncClient(transport=taker, trust_env=False) as http:
-        client = _client(row, base_url=access.base_url, key=access.key or _KEYLESS, http=http)
+        client = _client(row, base_url=base_url, key=key, http=http)
         await client.post(_PATHS[api], cast_to=object, body={"model": model})
     if taker.taken is None:
         raise ValueError("the SDK made no request")

@@ -1,0 +1,135 @@
+"""Every command of the README is run as it stands there, against a running Tokenbus."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import RunningTokenbus, without_provider_keys
+from tests.valid_stream import check_stream
+from tokenbus.bus import Bus, Message
+from tokenbus_schemas import EventLine, split_message
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+DEFAULT_URL = "nats://127.0.0.1:4222"
+UP = ".venv/bin/tokenbus up"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+SHELL = [text.strip() for kind, text in BLOCKS if kind == "sh"]
+NATS_PUB = next(line for line in SHELL if line.startswith("nats pub"))
+
+
+def only(kind: str) -> str:
+    (text,) = [text for found, text in BLOCKS if found == kind]
+    return str(text)
+
+
+def environment(running: RunningTokenbus) -> dict[str, str]:
+    return {**without_provider_keys(), "TOKENBUS_NATS_URL": running.nats_url, "NATS_URL": running.nats_url}
+
+
+async def answer_to(running: RunningTokenbus, payload: bytes, *, subject: str, request_id: str) -> list[EventLine]:
+    """Publishes as any NATS client would, and reads the events' subject until the end."""
+    lines: list[EventLine] = []
+    ended = asyncio.Event()
+
+    def on_message(message: Message) -> None:
+        lines.extend(split_message(message.data))
+        if lines[-1].is_terminal:
+            ended.set()
+
+    async with Bus.connect(running.nats_url, name="readme") as bus, asyncio.timeout(20):
+        await bus.subscribe(f"tokenbus.events.default._.{request_id}.*", on_message)
+        await bus.flush()
+        await bus.publish(subject, payload, headers={"Tokenbus-Request-Id": request_id})
+        await ended.wait()
+    return lines
+
+
+def test_the_readme_has_the_two_commands_and_make_knows_them() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+
+    for command in ("make demo", "make test"):
+        assert f"    {command} " in README
+        assert f"\n{command.removeprefix('make ')}: " in makefile
+
+
+@pytest.mark.parametrize("command", [line for line in SHELL if line.startswith(".venv/bin/tokenbus") and line != UP])
+def test_a_tokenbus_command_of_the_readme_runs(running: RunningTokenbus, command: str) -> None:
+    program, *arguments = shlex.split(command)
+    binary = Path(sys.executable).with_name(Path(program).name)
+    done = subprocess.run(
+        [binary, *arguments], env=environment(running), capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_tokenbus_up_of_the_readme_is_what_runs_here(running: RunningTokenbus) -> None:
+    assert UP in SHELL
+    assert "SIMULATOR" in running.said
+
+
+def test_the_python_example_prints_an_answer(running: RunningTokenbus) -> None:
+    assert DEFAULT_URL in only("python")
+    program = only("python").replace(DEFAULT_URL, running.nats_url)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(running),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "Say hello." in done.stdout
+
+
+async def test_the_raw_json_is_answered(running: RunningTokenbus) -> None:
+    request_id = f"raw-{os.urandom(6).hex()}"
+    lines = await answer_to(
+        running, only("json").encode(), subject="tokenbus.requests.default.standard", request_id=request_id
+    )
+
+    events = check_stream(lines)
+    assert events[-1]["type"] == "response.completed"
+
+
+async def test_the_bytes_of_the_nats_line_are_answered(running: RunningTokenbus) -> None:
+    _, _, subject, payload, flag, header = shlex.split(NATS_PUB)
+    name, _, request_id = header.partition(":")
+    assert (flag, name) == ("-H", "Tokenbus-Request-Id")
+    assert json.loads(payload)["model"] == "openai/gpt-4.1-mini"
+
+    check_stream(await answer_to(running, payload.encode(), subject=subject, request_id=f"{request_id}-bytes"))
+
+
+@pytest.mark.skipif(
+    shutil.which("nats") is None, reason="the `nats` command line is not installed (github.com/nats-io/natscli)"
+)
+async def test_the_nats_lines_themselves_work(running: RunningTokenbus) -> None:
+    sub = next(line for line in SHELL if line.startswith("nats sub"))
+    listening = await asyncio.create_subprocess_exec(
+        *shlex.split(sub), env=environment(running), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert listening.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            while b"Subscribing" not in await listening.stdout.readline():
+                pass
+            done = await asyncio.create_subprocess_exec(*shlex.split(NATS_PUB), env=environment(running))
+            assert await done.wait() == 0
+            while b"response.completed" not in await listening.stdout.readline():
+                pass
+    finally:
+        listening.terminate()
+        await listening.wait()

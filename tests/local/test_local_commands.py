@@ -1,0 +1,105 @@
+"""`tokenbus demo` and `tokenbus up` as a newcomer meets them: in a fresh folder, without and with a key."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+from tokenbus_simulator import Simulator
+
+TOKENBUS = str(Path(sys.executable).with_name("tokenbus"))
+
+
+def environment(**variables: str) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_BASE_URL"))}
+    return {**plain, **variables}
+
+
+async def started(folder: Path, *arguments: str, **variables: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        TOKENBUS, *arguments, cwd=folder, env=environment(**variables), stdout=PIPE, stderr=PIPE
+    )
+
+
+async def line_with(process: Process, text: str) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while line := (await process.stdout.readline()).decode():
+            if text in line:
+                return line
+    raise AssertionError(f"{text!r} was never said")
+
+
+async def finished(process: Process) -> tuple[int | None, str]:
+    async with asyncio.timeout(30):
+        _, errors = await process.communicate()
+    return process.returncode, errors.decode()
+
+
+def children_of(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_the_demo_shows_its_three_scenes_and_says_that_they_are_simulated(tmp_path: Path) -> None:
+    process = await started(tmp_path, "demo")
+    async with asyncio.timeout(50):
+        output, errors = await process.communicate()
+    said = output.decode()
+
+    assert process.returncode == 0, errors.decode()
+    assert "SIMULATOR" in said
+    assert "first token after" in said
+    assert "all three the same: yes" in said
+    assert "with status cancelled" in said
+
+
+async def test_the_demo_leaves_nothing_behind_when_it_is_terminated(tmp_path: Path) -> None:
+    process = await started(tmp_path, "demo")
+    await line_with(process, "SIMULATOR")
+    children = children_of(process.pid)
+    assert len(children) >= 4
+    process.send_signal(signal.SIGTERM)
+    code, errors = await finished(process)
+
+    assert code == 130, errors
+    assert not [child for child in children if alive(child)]
+
+
+async def test_up_with_a_key_talks_to_the_provider_at_its_base_url(tmp_path: Path) -> None:
+    async with Simulator() as upstream:
+        (tmp_path / ".env").write_text(f"OPENAI_API_KEY=sk-from-dotenv\nOPENAI_BASE_URL={upstream.base_url}\n")
+        process = await started(tmp_path, "up", "--port", "-1")
+        try:
+            url = (await line_with(process, "is up at")).split()[-1]
+            assert "OpenAI" in await line_with(process, "Answers come from")
+            chat = await started(tmp_path, "chat", "-m", "openai/gpt-4.1-mini", "Hello.", TOKENBUS_NATS_URL=url)
+            assert await finished(chat) == (0, "")
+            exchange = await upstream.record.wait_for(lambda one: one.path == "/v1/responses")
+        finally:
+            process.send_signal(signal.SIGINT)
+            code, errors = await finished(process)
+
+    assert exchange.model == "gpt-4.1-mini"
+    assert code == 0, errors
+    assert "sk-from-dotenv" not in errors
+
+
+async def test_up_on_a_taken_port_fails_in_plain_words(tmp_path: Path, nats_url: str) -> None:
+    process = await started(tmp_path, "up", "--port", nats_url.rpartition(":")[2])
+    code, errors = await finished(process)
+
+    assert code == 1
+    assert "nats-server did not start" in errors
+    assert "address already in use" in errors
+    assert "Traceback" not in errors
