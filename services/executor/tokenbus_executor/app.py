@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tokenbus.bus import Bus, KvChange
+from tokenbus_chassis.run import Parts
 from tokenbus_chassis.terminal import TerminalWriter
 from tokenbus_chassis.topology import ensure_topology
 from tokenbus_chassis.worker import Worker
@@ -22,11 +23,8 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -> AsyncGenerator[Worker]:
-    """Everything an executor needs, and its worker, which does not pull yet.
-
-    Waits until a router has published the providers. Raises `BusError`.
-    """
+async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -> AsyncGenerator[Parts]:
+    """An executor's parts. Waits until a router has published the providers. Raises `BusError`."""
     await ensure_topology(bus, settings.topology())
     async with AsyncExitStack() as exits:
         providers = ProviderDirectory()
@@ -56,7 +54,7 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
         )
         # All pools of a class before the next class: a class is more urgent than a pool is.
         consumers = [topology.work_consumer(pool, urgency).name for urgency in PRIORITY_CLASSES for pool in pools]
-        yield Worker(
+        worker = Worker(
             bus,
             stream=topology.work.name,
             consumers=consumers,
@@ -65,3 +63,4 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
             ack_wait_s=settings.ack_wait_s,
             repair=lambda: ensure_topology(bus, topology),
         )
+        yield Parts(workers=[worker])

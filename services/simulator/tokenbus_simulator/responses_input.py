@@ -147,9 +147,8 @@ def _check_part(part: JsonObject, *, at: str) -> None:
 
 
 def _wrong_type(param: str, expected: str, value: object) -> RefusedError:
-    got = (
-        "null" if value is None else {dict: "an object", list: "an array", str: "a string"}.get(type(value), "a value")
-    )
+    names = ((dict, "an object"), (list, "an array"), (str, "a string"), (type(None), "null"))
+    got = next((name for kind, name in names if isinstance(value, kind)), "a value")
     message = f"Invalid type for '{param}': expected {expected}, but got {got} instead."
     return RefusedError(message, param=param, code="invalid_type")
 
