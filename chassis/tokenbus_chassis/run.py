@@ -151,6 +151,7 @@ async def running_service(
             await exits.enter_async_context(parts.broker.answering())
         for worker in parts.workers:
             await exits.enter_async_context(worker.running())
+        await bus.flush()  # ready means that the server knows every subscription
         life.state = "ready"
         notify("READY=1", notify_socket=settings.notify_socket)
         _log.info("ready", extra={"service": name, "server": bus.servers})

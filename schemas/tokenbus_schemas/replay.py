@@ -12,8 +12,12 @@ class ReplayRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    after: Annotated[int, Field(ge=-1)] = Field(-1, description="Only events with a greater sequence number; -1: all.")
-    limit: Annotated[int, Field(ge=1, le=10_000)] = Field(1_000, description="At most about this many events a page.")
+    after: Annotated[int, Field(ge=-1)] = Field(
+        default=-1, description="Only events with a greater sequence number; -1: all."
+    )
+    limit: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=1_000, description="At most about this many events a page."
+    )
 
 
 class ReplayPage(BaseModel):
@@ -27,4 +31,6 @@ class ReplayPage(BaseModel):
     )
     more: bool = Field(default=False, description="Further stored events follow this page.")
     events: list[dict[str, Any]] = Field(description="Whole events, in order; the terminal one last, when it exists.")
-    error: dict[str, Any] | None = Field(None, description="Set when the call itself was wrong: code, message, param.")
+    error: dict[str, Any] | None = Field(
+        default=None, description="Set when the call itself was wrong: code, message, param."
+    )

@@ -64,8 +64,8 @@ class ToolProgress(BaseModel):
     model_config = _FROZEN
 
     type: Literal["progress"] = "progress"
-    message: str | None = Field(None, description="Free text.")
-    fraction: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="How much is done, 0 to 1.")
+    message: str | None = Field(default=None, description="Free text.")
+    fraction: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, description="How much is done, 0 to 1.")
 
 
 class ToolResult(BaseModel):
@@ -92,6 +92,6 @@ class ToolDescription(BaseModel):
     description: str = ""
     parameters: dict[str, Any] = Field(description="JSON Schema of the arguments object.")
     strict: bool = Field(default=False, description="The schema keeps to the strict subset.")
-    version: str = Field("0.0.0", description="The tool's own version, semantic.")
+    version: str = Field(default="0.0.0", description="The tool's own version, semantic.")
     idempotent: bool = Field(default=False, description="Running it twice has the effect of running it once.")
-    timeout_s: float = Field(60.0, description="How long one run may take.")
+    timeout_s: float = Field(default=60.0, description="How long one run may take.")

@@ -32,7 +32,7 @@ def test_the_responses_parameters_are_those_of_the_sdk_and_open_responses() -> N
         ("responses", {"model": "m", "stream": "yes"}, "stream", "Invalid value for 'stream'"),
         ("chat/completions", {"model": "m"}, "messages", "Missing required parameter: 'messages'."),
         ("chat/completions", {"model": "m", "messages": []}, "messages", "Invalid value for 'messages'"),
-        ("chat/completions", {"model": "m", "messages": [{"role": "poet"}]}, "messages.0.role", "Invalid value for "),
+        ("chat/completions", {"model": "m", "messages": [{"role": "poet"}]}, "messages[0].role", "Invalid value: 'poet'. "),
         ("responses", {"model": "sim;speed=1"}, "model", "The script in the model name is wrong: unknown setting "),
         ("responses", [], None, "Invalid value for"),
     ],
@@ -82,7 +82,7 @@ def test_the_turn_of_a_responses_request_counts_rounds_of_outputs_since_the_last
     now: list[dict[str, object]] = [{"role": "user", "content": [{"type": "input_text", "text": "new"}]}]
     rounds = [call(1), call(2), output(1), output(2), call(3), output(3)]
     body = ResponsesBody.model_validate({"model": "m", "input": before + now + rounds})
-    assert body.asked().turn == Turn("new", ("o1", "o2", "o3"), 2)
+    assert body.asked(body.items()).turn == Turn("new", ("o1", "o2", "o3"), 2)
 
 
 def test_the_turn_of_a_chat_request_counts_the_same() -> None:

@@ -33,11 +33,12 @@ def test_every_byte_and_token_is_written_once_in_order_whatever_the_pace(
 ) -> None:
     pace = Pace(first_token_s, rate, burst, chunk_bytes)
     plan = Plan(writes=schedule(opening, body, pace=pace, style=STYLE), chunk_bytes=chunk_bytes)
-    pieces = list(plan.pieces("0" * 20))
-    assert b"".join(piece.data for piece in pieces) == b"".join(encode(f, style=STYLE) for f in opening + body)
-    assert sum(piece.tokens for piece in pieces) == sum(frame.tokens for frame in opening + body)
-    assert [piece.at_s for piece in pieces] == sorted(piece.at_s for piece in pieces)
-    assert all(0 < len(piece.data) <= chunk_bytes for piece in pieces)
+    writes = list(plan.due())
+    pieces = [piece for write in writes for piece in plan.cut(write.data)]
+    assert b"".join(pieces) == b"".join(encode(f, style=STYLE) for f in opening + body)
+    assert sum(write.tokens for write in writes) == sum(frame.tokens for frame in opening + body)
+    assert [write.at_s for write in writes] == sorted(write.at_s for write in writes)
+    assert all(0 < len(piece) <= chunk_bytes for piece in pieces)
 
 
 def test_tokens_are_due_at_their_rate_and_other_events_with_the_next_token() -> None:

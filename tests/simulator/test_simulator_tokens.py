@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenbus_simulator.arguments import example_arguments
+from tokenbus_simulator.json_examples import example_arguments
 from tokenbus_simulator.tokens import filler, logprobs, padding, split
 
 

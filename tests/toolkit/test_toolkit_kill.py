@@ -99,12 +99,12 @@ async def test_idempotent_call_of_a_killed_host_is_run_again(
 async def test_kills_at_any_moment_neither_double_nor_hide_an_effect(
     worker: StartWorker, impatient: Calling, tmp_path: Path
 ) -> None:
-    """Calls go on while hosts die and come back: each effect is in the file once, or its call says that it is unknown."""
+    """Calls go on while hosts die and come back: each has one effect, or says that its outcome is unknown."""
     counter = tmp_path / "effects"
     arguments = json.dumps({"moment": "never", "counter": str(counter)})
     workers = [await worker(), await worker()]
     results: dict[str, ToolResult] = {}
-    ended = time.monotonic() + 3.0 * RUNS
+    ended = time.monotonic() + min(3.0 * RUNS, 40.0)
 
     async def calls(lane: int) -> None:
         count = 0

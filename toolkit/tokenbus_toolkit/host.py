@@ -212,4 +212,5 @@ def _report(subject: str, endpoint: _Endpoint, rivalry: Rivalry | None) -> None:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    """ISO 8601 with a Z, as NATS services write it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

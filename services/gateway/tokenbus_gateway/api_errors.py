@@ -144,5 +144,9 @@ def raised_error(error: Exception) -> ApiError:
             return _told(ErrorCode.INTERNAL_ERROR, ERRORS[ErrorCode.INTERNAL_ERROR].meaning)
 
 
+def internal_error(message: str) -> RefusedError:
+    return RefusedError(_told(ErrorCode.INTERNAL_ERROR, message))
+
+
 def _told(code: ErrorCode, message: str) -> ApiError:
     return api_error(ErrorBody(code, message))

@@ -7,10 +7,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tokenbus_gateway.api_errors import ApiError
 from tokenbus_gateway.creations import CreateChatCompletion, CreateResponse
-from tokenbus_gateway.endpoint import Gate
+from tokenbus_gateway.endpoint import Endpoint, Gate
 from tokenbus_gateway.models import GetModel, ListModels
 from tokenbus_gateway.stored import CancelResponse, GetResponse, NotServed
 from tokenbus_gateway.websocket import ResponsesSocket
@@ -20,30 +21,43 @@ _EXPIRES: Final = "responses go by themselves when their time of retention is ov
 _KEEP_INPUT: Final = "keep what you sent"
 
 
-def application(gate: Gate) -> Starlette:
-    """The ASGI application."""
-    return Starlette(routes=_routes(gate), exception_handlers={HTTPException: _no_route})
+class Application:
+    """The ASGI application. The two busy routes are looked up; Starlette finds the others.
+
+    Its router and middleware keep eight frames per running request and wrap every `send`: 3 KiB of each stream's memory.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._busy: dict[tuple[str, str], Endpoint] = {
+            ("POST", "/v1/responses"): CreateResponse(gate),
+            ("POST", "/v1/chat/completions"): CreateChatCompletion(gate),
+        }
+        busy = [Route(path, endpoint, methods=[method]) for (method, path), endpoint in self._busy.items()]
+        # Again among the routes, so that another method on the same path is answered with 405.
+        self._others: ASGIApp = Starlette(routes=[*busy, *_routes(gate)], exception_handlers={HTTPException: _no_route})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._busy.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        await (endpoint or self._others)(scope, receive, send)
 
 
 def _routes(gate: Gate) -> list[BaseRoute]:
+    def not_served(operation: str, *, instead: str) -> NotServed:
+        return NotServed(gate, operation=operation, instead=instead)
+
     socket = ResponsesSocket(gate)
+    response = "/v1/responses/{response}"
     return [
-        Route("/v1/responses", CreateResponse(gate), methods=["POST"]),
         WebSocketRoute("/v1/responses", socket),
         WebSocketRoute("/v1", socket),
-        Route("/v1/chat/completions", CreateChatCompletion(gate), methods=["POST"]),
         Route("/v1/models", ListModels(gate), methods=["GET"]),
         Route("/v1/models/{model:path}", GetModel(gate), methods=["GET"]),
-        Route("/v1/responses/compact", _not_served(gate, "compacting", _SEND_ALL), methods=["POST"]),
-        Route("/v1/responses/{response}", GetResponse(gate), methods=["GET"]),
-        Route("/v1/responses/{response}", _not_served(gate, "deleting a response", _EXPIRES), methods=["DELETE"]),
-        Route("/v1/responses/{response}/cancel", CancelResponse(gate), methods=["POST"]),
-        Route("/v1/responses/{response}/input_items", _not_served(gate, "listing input", _KEEP_INPUT), methods=["GET"]),
+        Route("/v1/responses/compact", not_served("compacting", instead=_SEND_ALL), methods=["POST"]),
+        Route(response, GetResponse(gate), methods=["GET"]),
+        Route(response, not_served("deleting a response", instead=_EXPIRES), methods=["DELETE"]),
+        Route(f"{response}/cancel", CancelResponse(gate), methods=["POST"]),
+        Route(f"{response}/input_items", not_served("listing input", instead=_KEEP_INPUT), methods=["GET"]),
     ]
-
-
-def _not_served(gate: Gate, operation: str, instead: str) -> NotServed:
-    return NotServed(gate, operation=operation, instead=instead)
 
 
 async def _no_route(request: Request, raised: Exception) -> Response:

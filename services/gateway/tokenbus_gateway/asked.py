@@ -4,8 +4,7 @@ The body is parsed once and written anew: so what was checked here (the model, a
 whatever duplicate keys a sender hides.
 """
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import orjson
 
@@ -18,38 +17,38 @@ _CONVERSATION: Final = {"responses": "input", "chat": "messages"}
 _FOREIGN: Final = {"responses": "messages", "chat": "input"}
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a client asked for."""
+class Asked(NamedTuple):
+    """What the gateway must remember of a request while it runs: not its body, of which there may be a lot."""
 
     model: str
     stream: bool
     include_usage: bool
-    body: JsonObject
-    """The request without what only concerns this connection."""
-
-    def payload(self) -> bytes:
-        """The chat request as it goes onto the bus. Raises `RequestError` where it is nested too deep."""
-        try:
-            return orjson.dumps(self.body)
-        except orjson.JSONEncodeError as error:
-            raise RequestError(ErrorCode.INVALID_VALUE, "the body is nested too deep; flatten it") from error
 
 
-def read_asked(raw: bytes, *, api: Api, provider: str | None) -> Asked:
-    """`provider`: pinned by a header; a pin in the body is stronger. Raises `RequestError`, naming the field."""
+def parse_body(raw: bytes | str) -> JsonObject:
+    """Raises `RequestError`."""
     try:
-        body: object = orjson.loads(raw)
+        body = as_object(orjson.loads(raw))
     except orjson.JSONDecodeError as error:
         raise RequestError(ErrorCode.INVALID_JSON, "the body is not JSON; send one JSON object") from error
-    return asked(body, api=api, provider=provider)
-
-
-def asked(value: object, *, api: Api, provider: str | None) -> Asked:
-    """The same, of a parsed body."""
-    body = as_object(value)
     if body is None:
         raise RequestError(ErrorCode.INVALID_JSON, "the body must be a JSON object with `model` and `input`")
+    return body
+
+
+def payload_of(body: JsonObject) -> bytes:
+    """The chat request as it goes onto the bus. Raises `RequestError` where it is nested too deep."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise RequestError(ErrorCode.INVALID_VALUE, "the body is nested too deep; flatten it") from error
+
+
+def take_asked(body: JsonObject, *, api: Api, provider: str | None) -> Asked:
+    """What concerns the gateway; what concerns nobody behind it is taken out of `body`.
+
+    `provider`: pinned by a header; a pin in the body is stronger. Raises `RequestError`, naming the field.
+    """
     wanted, foreign = _CONVERSATION[api], _FOREIGN[api]
     if foreign in body:
         problem = f"{foreign}: is no parameter of this endpoint; send `{wanted}`"
@@ -61,7 +60,7 @@ def asked(value: object, *, api: Api, provider: str | None) -> Asked:
     include_usage = _flag((as_object(options) or {}).get("include_usage"), name="stream_options.include_usage")
     if provider is not None:
         _pin(body, provider)
-    return Asked(model_of(body), stream, include_usage, body)
+    return Asked(model_of(body), stream, include_usage)
 
 
 def model_of(body: JsonObject) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from starlette.types import Receive
 
 from tokenbus_gateway.api_errors import ApiError, RefusedError
-from tokenbus_gateway.relay import ClientGoneError
+from tokenbus_gateway.feed import ClientGoneError
 from tokenbus_schemas import ErrorCode, RequestError
 
 

@@ -37,9 +37,9 @@ class BridgeOptions:
     times: ReadingTimes = field(default_factory=ReadingTimes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Question:
-    """A checked request, ready for the bus."""
+    """A checked request, ready for the bus. Its payload is given away when it is sent: an answer may take long."""
 
     tenant: Tenant
     request_id: RequestId
@@ -173,7 +173,8 @@ class Bridge:
             tracestate=question.tracestate,
         )
         subject = self._subjects.request(question.tenant, question.priority_class)
-        return PreparedRequest(question.request_id, subject, question.payload, headers.to_wire(), question.timeout_s)
+        payload, question.payload = question.payload, b""
+        return PreparedRequest(question.request_id, subject, payload, headers.to_wire(), question.timeout_s)
 
     def _replay(self, tenant: Tenant, request_id: RequestId) -> Replay:
         return Replay(self._bus, subject=self._subjects.replay(tenant, request_id))

@@ -12,6 +12,7 @@ and that a response without content-length is chunked. tests/gateway/test_gatewa
 import asyncio
 import logging
 from asyncio import TimerHandle
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -50,6 +51,14 @@ class Wire:
 
     def __init__(self, protocol: "EdgeProtocol") -> None:
         self._protocol = protocol
+
+    def watch(self, on_disconnect: Callable[[], None]) -> None:
+        """Call this once the client of the response at hand is gone; at once if it is."""
+        protocol = self._protocol
+        if protocol.active is None or protocol.active.disconnected:
+            on_disconnect()
+        else:
+            protocol.on_disconnect = on_disconnect
 
     def write(self, body: bytes) -> bool:
         """Hand one chunk to the socket, without waiting. False: the client does not keep up, wait for `drained`.
@@ -92,6 +101,8 @@ class EdgeProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)  # uvicorn's own business, passed through
         self.active: RequestResponseCycle | None = None
         """The request that is being answered. uvicorn's `cycle` is the newest, which may be waiting behind it."""
+        self.on_disconnect: Callable[[], None] | None = None
+        """Set by whoever answers the active request."""
         self._timer: TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = False
@@ -107,6 +118,9 @@ class EdgeProtocol(HttpToolsProtocol):
         if self.active is not None and not self.active.response_complete:
             self.active.disconnected = True
             self.active.message_event.set()
+            if self.on_disconnect is not None:
+                self.on_disconnect()
+        self.active = self.on_disconnect = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -140,7 +154,7 @@ class EdgeProtocol(HttpToolsProtocol):
             self._arm(self.limits.linger_s)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self.active = cycle
+        self.active, self.on_disconnect = cycle, None
         super()._start_asgi_task(cycle, app)
 
     def _arm(self, timeout_s: float) -> None:

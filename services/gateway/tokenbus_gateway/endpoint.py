@@ -16,8 +16,8 @@ from tokenbus_gateway.access.authenticator import Authenticator
 from tokenbus_gateway.api_errors import RefusedError, raised_error, response_not_found
 from tokenbus_gateway.bridge import Bridge
 from tokenbus_gateway.exchange import Exchange
+from tokenbus_gateway.feed import ClientGoneError
 from tokenbus_gateway.limits import Meter
-from tokenbus_gateway.relay import ClientGoneError
 from tokenbus_schemas import RequestError
 
 _log = logging.getLogger(__name__)

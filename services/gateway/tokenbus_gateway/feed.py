@@ -9,7 +9,7 @@ written before anything else runs, so the order is its order.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tokenbus.inbox import Inbox
+from tokenbus.inbox import Inbox, Mail
 from tokenbus.sequencer import Sequencer
 from tokenbus_schemas import EventLine, MalformedEventError, split_message
 
@@ -17,8 +17,15 @@ Take = Callable[[Sequence[EventLine]], bool]
 """Writes events out, at once. False: no more for now."""
 
 
+class ClientGoneError(Exception):
+    """The client closed its connection, or does not read any more."""
+
+
 class Feed(Inbox):
-    """Give it to a `Reader`; `open` the short way with that reader's sequencer, again after each `Reader.batch`."""
+    """The inbox of one answer.
+
+    Give it to a `Reader`; `open` the short way with that reader's sequencer, again after each `Reader.batch`.
+    """
 
     def __init__(self, *, buffer_bytes: int, silence_s: float) -> None:
         """`silence_s`: the reader's own; events that took the short way count as no silence."""
@@ -27,6 +34,7 @@ class Feed(Inbox):
         self._sequencer: Sequencer | None = None
         self._take: Take | None = None
         self._passed = 0
+        self._client_is_gone = False
 
     def open(self, sequencer: Sequencer, take: Take) -> None:
         """From now on what comes goes to `take`. It closes by itself when there is something for the reader to do."""
@@ -48,6 +56,17 @@ class Feed(Inbox):
             self._sequencer = self._take = None
         if sequencer.ended or sequencer.missing_after is not None:
             self._close()
+
+    def client_gone(self) -> None:
+        """Nobody reads the answer any more: whoever waits for it gets `ClientGoneError`."""
+        self._client_is_gone = True
+        self.mark_lost()
+
+    def take(self) -> Mail:
+        """As `Inbox.take`. Raises `ClientGoneError`."""
+        if self._client_is_gone:
+            raise ClientGoneError
+        return super().take()
 
     def mark_lost(self) -> None:
         self._sequencer = self._take = None

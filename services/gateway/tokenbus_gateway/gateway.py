@@ -9,7 +9,7 @@ from typing import Final
 from tokenbus.bus import Bus
 from tokenbus_chassis.run import Parts
 from tokenbus_gateway.access.authenticator import Authenticator
-from tokenbus_gateway.app import application
+from tokenbus_gateway.app import Application
 from tokenbus_gateway.bridge import Bridge, BridgeOptions
 from tokenbus_gateway.edge import EdgeLimits
 from tokenbus_gateway.endpoint import Gate, Times
@@ -51,7 +51,7 @@ async def gateway(bus: Bus, *, settings: GatewaySettings, authenticator: Authent
                 drain_s=settings.drain_timeout_s,
                 edge=EdgeLimits(head_timeout_s=settings.gateway_head_timeout_s),
             )
-            async with serving(application(gate), listener, options=options):
+            async with serving(Application(gate), listener, options=options):
                 _log.info("listening", extra={"host": host, "port": listener.getsockname()[1]})
                 yield Parts()
 

@@ -1,41 +1,10 @@
-"""Reading an answer for a client that waits for it on an HTTP connection."""
+"""Reading an answer for a client that waits for it: what comes first, what comes last, and all there is."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
-
-from starlette.types import Receive
+from collections.abc import Awaitable, Callable, Sequence
 
 from tokenbus_gateway.bridge import Answer
 from tokenbus_gateway.sse import OPENERS
 from tokenbus_schemas import EventLine
-
-T = TypeVar("T")
-
-
-class ClientGoneError(Exception):
-    """The client closed its connection, or does not read any more."""
-
-
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns or raises. Raises `ClientGoneError`, with the work cancelled, when the client goes first.
-
-    To be called when the body of the request was read: after it nothing but a disconnect comes.
-    """
-    try:
-        async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(_watch(receive))
-            result = await work
-            watcher.cancel()
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
-    return result
-
-
-async def _watch(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    raise ClientGoneError
 
 
 async def opening(answer: Answer) -> list[EventLine]:

@@ -56,6 +56,7 @@ async def serving(app: ASGIApp, listener: socket.socket, *, options: ServerOptio
         ws_max_size=options.max_message_bytes,
         ws_per_message_deflate=False,  # tokens are small: it costs more CPU than it saves bytes
         lifespan="off",
+        proxy_headers=False,
         log_config=None,
         log_level="warning",
         access_log=False,

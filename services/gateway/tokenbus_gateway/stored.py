@@ -10,11 +10,12 @@ from urllib.parse import parse_qs
 
 from tokenbus.errors import UnknownRequestError
 from tokenbus_gateway.api_errors import RefusedError, response_not_found
-from tokenbus_gateway.creations import response_json, stream_out
+from tokenbus_gateway.creations import response_json
 from tokenbus_gateway.endpoint import Endpoint, Gate
 from tokenbus_gateway.exchange import Exchange
-from tokenbus_gateway.relay import last_event, while_connected
+from tokenbus_gateway.relay import last_event
 from tokenbus_gateway.sse import OPENERS, ResponsesSSE
+from tokenbus_gateway.streaming import stream_out
 from tokenbus_schemas import ErrorCode, EventLine, InvalidTokenError, RequestError, RequestId, Tenant
 from tokenbus_schemas.subjects import request_id
 
@@ -33,17 +34,15 @@ class GetResponse(Endpoint):
         query = parse_qs(exchange.query.decode("latin-1"))
         if query.get("stream", ["false"])[-1].lower() == "true":
             after = _number(query.get("starting_after", ["-1"])[-1])
-            await while_connected(exchange.receive, self._watch(exchange, caller.tenant, identity, after=after))
+            await self._watch(exchange, caller.tenant, identity, after=after)
         else:
-            await exchange.reply(response_json(await self._newest(caller.tenant, identity)))
+            await exchange.reply(response_json(await newest_lifecycle(self.gate, caller.tenant, identity)))
 
     async def _watch(self, exchange: Exchange, tenant: Tenant, identity: RequestId, *, after: int) -> EventLine:
         async with self.gate.bridge.attach(tenant, identity, after=after) as answer:
+            exchange.wire.watch(answer.feed.client_gone)
             encoder = ResponsesSSE(after=after)
             return await stream_out(exchange, answer, encoder=encoder, write_s=self.gate.times.write_s)
-
-    async def _newest(self, tenant: Tenant, identity: RequestId) -> EventLine:
-        return await newest_lifecycle(self.gate, tenant, identity)
 
 
 class CancelResponse(Endpoint):

@@ -7,24 +7,24 @@ import logging
 import time
 from typing import Final, NamedTuple
 
-import orjson
 from starlette.types import Send
 
 from tokenbus.error_site import error_site
 from tokenbus.errors import BusError, TokenbusError
 from tokenbus_gateway.access.caller import Caller
 from tokenbus_gateway.api_errors import ApiError, RefusedError, raised_error
-from tokenbus_gateway.asked import Asked, asked
+from tokenbus_gateway.asked import Asked, parse_body, payload_of, take_asked
 from tokenbus_gateway.bridge import Answer, Question
 from tokenbus_gateway.continuation import Continuation
 from tokenbus_gateway.creations import tokens_of
 from tokenbus_gateway.endpoint import Gate
 from tokenbus_gateway.exchange import new_request_id
-from tokenbus_gateway.relay import ClientGoneError, opening
+from tokenbus_gateway.feed import ClientGoneError
+from tokenbus_gateway.relay import opening
 from tokenbus_gateway.sse import ResponsesSSE, refusal_of
 from tokenbus_gateway.wishes import Wishes
 from tokenbus_schemas import ErrorCode, EventLine, RequestError
-from tokenbus_translate.json_value import as_object
+from tokenbus_translate.json_value import JsonObject, as_object
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class Turn(NamedTuple):
     """One `response.create`, with its conversation resolved."""
 
     asked: Asked
+    body: JsonObject
     refers_to: object
 
 
@@ -86,11 +87,8 @@ class Turns:
             _log.info("turn", extra={**who, **facts, "duration_ms": duration_ms})
 
     def _read(self, message: str | bytes) -> Turn:
-        try:
-            body = as_object(orjson.loads(message))
-        except orjson.JSONDecodeError as error:
-            raise RequestError(ErrorCode.INVALID_JSON, "the message is not JSON; send one JSON object") from error
-        if body is None or body.pop("type", None) != _CREATE:
+        body = parse_body(message)
+        if body.pop("type", None) != _CREATE:
             problem = f"type: must be {_CREATE}; this connection takes no other message"
             raise RequestError(ErrorCode.INVALID_VALUE, problem, param="type")
         if body.get("background"):
@@ -100,7 +98,8 @@ class Turns:
             body.setdefault("model", self._client.model)
         refers_to = body.get("previous_response_id")
         resolved = self._continuation.resolve(body)
-        return Turn(asked(resolved, api="responses", provider=self._client.wishes.provider), refers_to)
+        asked = take_asked(resolved, api="responses", provider=self._client.wishes.provider)
+        return Turn(asked, resolved, refers_to)
 
     async def _answer(self, turn: Turn, facts: dict[str, object]) -> None:
         caller = self._client.caller
@@ -109,7 +108,7 @@ class Turns:
         usage.begin(now=time.monotonic())
         terminal: EventLine | None = None
         try:
-            question = self._question(turn.asked)
+            question = self._question(turn.body)
             facts["request_id"] = question.request_id
             terminal = await self._ask(question)
             facts["outcome"] = terminal.type
@@ -122,14 +121,14 @@ class Turns:
         if response is None or response.get("status") == "failed":
             self._continuation.forget(turn.refers_to)
         else:
-            self._continuation.remember(turn.asked.body, response)
+            self._continuation.remember(turn.body, response)
 
-    def _question(self, what: Asked) -> Question:
+    def _question(self, body: JsonObject) -> Question:
         client = self._client
         return Question(
             tenant=client.caller.tenant,
             request_id=new_request_id(),
-            payload=what.payload(),
+            payload=payload_of(body),
             priority_class=client.caller.granted_class(client.wishes.priority_class),
             timeout_s=client.wishes.timeout_s or self._gate.times.request_s,
             traceparent=client.traceparent,

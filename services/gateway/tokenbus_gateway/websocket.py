@@ -14,7 +14,7 @@ from tokenbus_gateway.api_errors import ApiError, RefusedError, raised_error
 from tokenbus_gateway.edge import DRAIN
 from tokenbus_gateway.endpoint import Gate
 from tokenbus_gateway.exchange import read_headers
-from tokenbus_gateway.relay import ClientGoneError
+from tokenbus_gateway.feed import ClientGoneError
 from tokenbus_gateway.turns import Client, Turns
 from tokenbus_gateway.wishes import read_wishes
 from tokenbus_schemas import RequestError
