@@ -37,14 +37,16 @@ check: $(READY) ## format, lint, strict types, import contracts, schema equality
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
 	@$(BIN)/python schemas/export.py --check
+	@$(BIN)/python docs/export.py --check
 	@$(BIN)/basedpyright
 
 format: $(READY) ## rewrite the sources in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-schemas: $(READY) ## export the JSON Schemas and the AsyncAPI document
+schemas: $(READY) ## export the JSON Schemas, the AsyncAPI document and the settings page
 	@$(BIN)/python schemas/export.py
+	@$(BIN)/python docs/export.py
 
 bench: $(READY) ## measure latency and throughput against the upstream called directly
 	@$(BIN)/python -m bench
