@@ -12,7 +12,6 @@ from tokenbus import Client
 
 PREFIX = "openai/"
 SHORT = "sim@tokens:8"
-STAMP_DIGITS = 19
 
 
 async def _bus_first_token_s(client: Client, model: str) -> float:
@@ -72,7 +71,7 @@ async def per_token(client: Client, direct: DirectUpstream, *, tokens: int, rate
 
 
 def _late_ms(now_ns: int, text: str) -> float:
-    return (now_ns - int(text[:STAMP_DIGITS])) / 1e6
+    return (now_ns - int(text.split()[0])) / 1e6
 
 
 async def burst(client: Client, *, pids: Mapping[str, int], streams: int, tokens: int, rounds: int) -> list[Row]:

@@ -157,6 +157,10 @@ def build_document(version: str) -> Mapping[str, Any]:
             "stopReply": _reply_channel("StopReply"),
             "models": _channel("models.{tenant}", "Models", "Empty", description="The models of the catalog."),
             "modelsReply": _reply_channel("ModelList"),
+            "catalog": _channel(
+                "catalog", "Catalog", "Empty", description="The catalog of every router; services and operators only."
+            ),
+            "catalogReply": _reply_channel("CatalogReport"),
             "dead": _channel(
                 "dead.{kind}",
                 "Dead letters",
@@ -184,6 +188,9 @@ def build_document(version: str) -> Mapping[str, Any]:
             "serveModels": _operation(
                 "receive", "models", "Empty", summary="The router lists the catalog.", reply="modelsReply"
             ),
+            "serveCatalog": _operation(
+                "receive", "catalog", "Empty", summary="Every router tells what it uses.", reply="catalogReply"
+            ),
             "buryDead": _operation("send", "dead", "DeadLetter", summary="What could not be processed is kept."),
         },
         "components": {
@@ -203,6 +210,7 @@ def build_document(version: str) -> Mapping[str, Any]:
                 "ControlReply": _message("ControlReply", schema="ControlReply", summary="What came of it."),
                 "StopReply": _message("StopReply", schema="StopReply", summary="An executor runs it and stops."),
                 "ModelList": _message("ModelList", schema="ModelList", summary="The models of the catalog."),
+                "CatalogReport": _message("CatalogReport", schema="CatalogReport", summary="The catalog in use."),
                 "Empty": {"name": "Empty", "summary": "No payload.", "payload": {"type": ["object", "null"]}},
                 "DeadLetter": {
                     "name": "DeadLetter",

@@ -125,5 +125,16 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "ControlRequest": {"action": "cancel"},
     "ControlReply": {"status": "cancelling", "error": None},
     "StopReply": {"stopping": True},
+    "CatalogReport": {
+        "router": "router-0-1",
+        "source": "/etc/tokenbus/catalog.yaml",
+        "since": 1795360000.25,
+        "problems": [],
+        "catalog": {
+            "providers": {"ollama": {"base_url": "http://localhost:11434/v1"}},
+            "models": {"ollama/*": {"targets": ["ollama"]}},
+            "rules": [],
+        },
+    },
     "ModelList": {"models": [{"id": "openai/gpt-4.1-mini", "providers": ["openai"]}]},
 }

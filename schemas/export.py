@@ -13,9 +13,11 @@ from pydantic import BaseModel
 
 from asyncapi_document import build_document
 from tokenbus_schemas import (
+    CatalogReport,
     ChatRequest,
     ControlReply,
     ControlRequest,
+    CoolDown,
     ModelList,
     ProviderTable,
     ReplayPage,
@@ -40,6 +42,8 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     ControlReply,
     StopReply,
     ModelList,
+    CatalogReport,
+    CoolDown,
     Response,
 )
 

@@ -20,12 +20,11 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from tokenbus.bus import Bus
 from tokenbus.error_site import error_site
 from tokenbus.errors import BusError
-from tokenbus_chassis.broker import ServiceBroker
 from tokenbus_chassis.health import serving_health
 from tokenbus_chassis.logs import set_up_logs
 from tokenbus_chassis.notify import notify
@@ -36,6 +35,9 @@ if sys.platform == "win32":
     from asyncio import new_event_loop
 else:
     from uvloop import new_event_loop
+
+if TYPE_CHECKING:  # FastStream takes 0.3 s to load, and not every service has a broker
+    from tokenbus_chassis.broker import ServiceBroker
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Parts:
     """What a service consists of, made but not started."""
 
     workers: Sequence[Worker] = ()
-    broker: ServiceBroker | None = None
+    broker: "ServiceBroker | None" = None
 
 
 OpenParts = Callable[[Bus], AbstractAsyncContextManager[Parts]]

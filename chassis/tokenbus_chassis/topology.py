@@ -13,6 +13,7 @@ from typing import Final
 from tokenbus.bus import BucketSpec, Bus, ConsumerSpec, Ensured, StreamSpec
 from tokenbus.errors import BusError, BusRefusedError, BusTimeoutError, NoStreamError
 from tokenbus.jetstream_api import is_passing
+from tokenbus.stream_specs import bucket_stream
 from tokenbus_schemas import DEFAULT_ROOT, PRIORITY_CLASSES, Pool, PriorityClass, Subjects
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class TopologyLimits:
     results_max_bytes: int = 512 * _MIB
     results_max_age_s: float = 24 * _HOUR_S
     """Longer than the longest request."""
+    checkpoints_max_bytes: int = 256 * _MIB
+    """Of conversations in which tools run; then the oldest go, and can not be taken up any more."""
     dead_max_bytes: int = 64 * _MIB
     dead_max_age_s: float = 7 * 24 * _HOUR_S
     ack_wait_s: float = 15.0
@@ -56,15 +59,18 @@ class Topology:
     dead: StreamSpec
     catalog: BucketSpec
     cancelled: BucketSpec
+    cooldown: BucketSpec
+    checkpoints: StreamSpec
+    """A bucket, as the `nats` command knows it, of values that expire: without markers for these, and never full."""
     pools: tuple[Pool, ...] = field(default=())
 
     @property
     def streams(self) -> tuple[StreamSpec, ...]:
-        return self.requests, self.work, self.events, self.results, self.dead
+        return self.requests, self.work, self.events, self.results, self.dead, self.checkpoints
 
     @property
     def buckets(self) -> tuple[BucketSpec, ...]:
-        return self.catalog, self.cancelled
+        return self.catalog, self.cancelled, self.cooldown
 
     @property
     def consumers(self) -> tuple[ConsumerSpec, ...]:
@@ -134,6 +140,18 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
         dead=log("DEAD", f"{root}.dead.>", bounds.dead_max_bytes, bounds.dead_max_age_s),
         catalog=BucketSpec(f"{root}_catalog", replicas=bounds.replicas),
         cancelled=BucketSpec(f"{root}_cancelled", ttl_s=bounds.results_max_age_s, replicas=bounds.replicas),
+        cooldown=BucketSpec(f"{root}_cooldown", replicas=bounds.replicas),
+        checkpoints=StreamSpec(
+            name=bucket_stream(f"{root}_checkpoints"),
+            subjects=(f"$KV.{root}_checkpoints.>",),
+            max_bytes=bounds.checkpoints_max_bytes,
+            max_messages_per_subject=1,
+            max_age_s=bounds.results_max_age_s,
+            allow_direct=True,
+            message_ttl=True,
+            allow_rollup=True,
+            replicas=bounds.replicas,
+        ),
         pools=tuple(pools),
     )
 

@@ -29,6 +29,7 @@ Repair = Callable[[], Awaitable[object]]
 
 _NS: Final = 1_000_000_000
 _RETRY_DELAYS_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
+_REPAIR_PAUSE_S: Final = 0.5
 _CLEANUP_S: Final = 5.0
 """How long a cancelled handler may take to end."""
 
@@ -38,7 +39,8 @@ class Worker:
 
     `consumers`: names, in order of priority (`allocation.py` says what it means). `ack_wait_s`: theirs; heartbeats come
     three times as often unless `heartbeat_s` says otherwise. `repair`: called when a consumer does not exist, until it
-    does; usually `ensure_topology`.
+    does, and after every reconnect, since the server may have come back empty and another process may have made our
+    consumers, but not the rest of what we need; usually `ensure_topology`.
 
     A handler settles its delivery. One that raises is logged, by place and not by text, and its message handed back
     with a delay that grows with the attempt; so is one that is left unsettled.
@@ -61,6 +63,8 @@ class Worker:
         self._bus = bus
         self._stream = stream
         self._queue_numbers = {consumer: number for number, consumer in enumerate(consumers)}
+        if len(self._queue_numbers) != len(consumers):
+            raise ValueError(f"consumers: {', '.join(consumers)} names one twice; each may serve a worker once")
         self._pull_subjects = [f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}" for consumer in consumers]
         self._handler = handler
         self._heartbeat_s = ack_wait_s / 3 if heartbeat_s is None else heartbeat_s
@@ -76,7 +80,8 @@ class Worker:
         self._wake = asyncio.Event()
         self._wakes_at = 0.0
         self._missing = asyncio.Event()
-        self._absent: set[int] = set()
+        self._troubled: set[int] = set()
+        """Queues whose trouble was logged and is not over."""
 
     @property
     def in_hand(self) -> int:
@@ -86,7 +91,7 @@ class Worker:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
         """Pulls while inside. Leaving without `stop` and `finish` hands back whatever is in hand."""
-        forget = self._bus.on_reconnect(self._start_over)
+        forget = self._bus.on_reconnect(self._on_reconnect)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             sides = [tasks.create_task(side()) for side in (self._tend, self._beat, self._mend)]
@@ -126,6 +131,10 @@ class Worker:
                 await self._hand_back(current)
         return len(late)
 
+    async def _on_reconnect(self) -> None:
+        self._missing.set()
+        await self._start_over()
+
     async def _start_over(self) -> None:
         """At the start, and after every reconnect: the old connection's requests may be answered or not, so they are
         left behind with their inbox.
@@ -152,33 +161,35 @@ class Worker:
         if not self._book.delivered(self._queue_numbers[arrived.consumer], waiting=arrived.waiting):
             await self._hand_back(arrived)
             return
-        if arrived.identity in self._in_hand:
+        running, _ = self._in_hand.get(arrived.identity, (None, None))
+        if running is None and not self._stopping and self._tasks is not None:
+            self._in_hand[arrived.identity] = arrived, self._tasks.create_task(self._handle(arrived))
+            return
+        self._book.finished()
+        if running is None:
+            await self._hand_back(arrived)
+        elif running.settled:
+            # The settlement was lost, or is on its way; the handler is about to end.
+            await self._hand_back(arrived, delay_s=self._retry_delay_s(arrived.attempt))
+        else:
             # The server lost sight of us for longer than ack_wait; the message is still being worked on right here.
-            self._book.finished()
-            running, _ = self._in_hand[arrived.identity]
             running.renew(arrived)
             await self._heartbeat()
-        elif self._stopping or self._tasks is None:
-            self._book.finished()
-            await self._hand_back(arrived)
-        else:
-            self._in_hand[arrived.identity] = arrived, self._tasks.create_task(self._handle(arrived))
 
     def _on_status(self, message: Message) -> None:
         _, queue, number = message.subject.rsplit(".", 2)
         status, description = int(message.headers.get("Status", "0")), message.headers.get("Description", "")
         now = asyncio.get_running_loop().time()
         verdict = self._book.answered(int(queue), int(number), now, status=status, description=description)
-        extra = {"stream": self._stream, "consumer": self._consumer(int(queue)), "status": status}
         if verdict == "fine":
-            self._absent.discard(int(queue))
-        elif verdict == "missing":
+            self._troubled.discard(int(queue))
+            return
+        if verdict == "missing":
             self._missing.set()
-            if int(queue) not in self._absent:
-                self._absent.add(int(queue))
-                _log.warning("a consumer is missing", extra=extra)
-        else:
-            _log.warning("a pull was refused", extra={**extra, "description": description})
+        if int(queue) not in self._troubled:
+            self._troubled.add(int(queue))
+            extra = {"consumer": self._consumer(int(queue)), "status": status, "description": description}
+            _log.warning("a consumer gives no messages", extra={"stream": self._stream, **extra})
 
     async def _handle(self, current: Delivery) -> None:
         """The outermost edge of a message: nothing that its handler does reaches further."""
@@ -259,12 +270,14 @@ class Worker:
     async def _mend(self) -> None:
         while True:
             await self._missing.wait()
+            self._missing.clear()
             if self._repair is not None:
                 try:
                     await self._repair()
                 except BusError as error:
                     _log.warning("cannot repair", extra={"stream": self._stream, "error": error_site(error)})
-            self._missing.clear()
+                    self._missing.set()
+                    await asyncio.sleep(_REPAIR_PAUSE_S)
 
     def _consumer(self, number: int) -> str:
         return self._pull_subjects[number].rpartition(".")[2]

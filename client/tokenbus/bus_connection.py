@@ -40,6 +40,7 @@ class Connection:
         self._last_error: Exception | None = None
         self._reconnect_callbacks: dict[object, ReconnectCallback] = {}
         self._failures_in_a_row = 0
+        self._first_failure_s = 0.0
         self._last_move_s = float("-inf")
         self._avoid = ""
 
@@ -115,12 +116,15 @@ class Connection:
         self._failures_in_a_row = 0
 
     async def stream_failed(self) -> None:
-        """JetStream gave no answer: after `stalled_after` times in a row, try another server."""
-        self._failures_in_a_row += 1
+        """JetStream gave no answer: after `stalled_after` of these in `stalled_for_s` or more, try another server."""
         url = self.client.connected_url
         now = time.monotonic()
+        if not self._failures_in_a_row:
+            self._first_failure_s = now
+        self._failures_in_a_row += 1
         if (
             self._failures_in_a_row < self.options.stalled_after
+            or now < self._first_failure_s + self.options.stalled_for_s
             or len(self.client.server_pool) < 2
             or url is None
             or now < self._last_move_s + _MOVE_PAUSE_S
@@ -133,12 +137,12 @@ class Connection:
     def _next_server(self, servers: list[Server], info: dict[str, object]) -> tuple[Server, float]:
         """Which server to try next and after how many seconds: the least failed, at random, jittered."""
         del info
-        failures = min(server.reconnects for server in servers)
-        candidates = [server for server in servers if server.reconnects == failures]
-        elsewhere = [server for server in candidates if server.uri.netloc != self._avoid]
+        elsewhere = [server for server in servers if server.uri.netloc != self._avoid] or servers
         self._avoid = ""
+        failures = min(server.reconnects for server in elsewhere)
+        candidates = [server for server in elsewhere if server.reconnects == failures]
         wait_s = min(self.options.reconnect_wait_s * 2 ** min(failures, 16), self.options.reconnect_wait_max_s)
-        return random.choice(elsewhere or candidates), wait_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+        return random.choice(candidates), wait_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
 
     async def _on_error(self, error: Exception) -> None:
         """Runs inside nats-py's read loop, so it must not raise, except to give up a first connect."""

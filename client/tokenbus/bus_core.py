@@ -20,6 +20,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 
 from tokenbus.bus_connection import Connection, ReconnectCallback
 from tokenbus.bus_options import BusOptions, Login
+from tokenbus.cancel_guard import cancel_guard
 from tokenbus.error_site import error_site
 from tokenbus.errors import (
     BusClosedError,
@@ -178,7 +179,8 @@ class CoreBus:
             self._check_size(payload, headers)
             headers = dict(headers)
         try:
-            answer = await self._client.request(subject, payload, timeout=timeout_s, headers=headers)
+            with cancel_guard():
+                answer = await self._client.request(subject, payload, timeout=timeout_s, headers=headers)
         except errors.NoRespondersError as error:
             raise NoRespondersError(subject) from error
         except errors.TimeoutError as error:

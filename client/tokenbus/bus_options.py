@@ -50,5 +50,7 @@ class BusOptions:
     """The same in bytes. Above the 64 MiB at which nats-server gives up on a slow client, so that a burst which the
     server was willing to hold is never dropped here."""
     stalled_after: int = 5
-    """JetStream failures in a row after which we move to another server, where there are several: a client on a node
-    that lost its cluster never recovers by itself."""
+    """JetStream failures in a row, over `stalled_for_s` or more, after which we move to another server, where there are
+    several: a client on a node that lost its cluster never recovers by itself."""
+    stalled_for_s: float = 8.0
+    """Longer than an election takes (4 to 6 s measured): for that alone, moving would only cut live subscriptions."""

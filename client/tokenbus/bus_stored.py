@@ -46,7 +46,7 @@ class StoredBus(CoreBus):
     """Adds stored messages to `CoreBus`.
 
     All times are per call. A call that JetStream does not answer counts against the server: after
-    `BusOptions.stalled_after` in a row the connection moves to another one, where there is one.
+    `BusOptions.stalled_after` in a row (and `stalled_for_s`) the connection moves to another one, where there is one.
     """
 
     async def publish_stored(

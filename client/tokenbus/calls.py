@@ -5,7 +5,6 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tokenbus.bus import Bus
-from tokenbus.cancel_guard import cancel_guard
 from tokenbus.errors import CallRefusedError, ContractError
 from tokenbus_schemas import ControlReply, ControlRequest
 from tokenbus_schemas.control import CancelStatus
@@ -15,8 +14,7 @@ Reply = TypeVar("Reply", bound=BaseModel)
 
 async def call(bus: Bus, subject: str, *, payload: bytes, reply: type[Reply], timeout_s: float) -> Reply:
     """Raises `BusError` (no answer: it may have happened) and `ContractError`."""
-    with cancel_guard():
-        message = await bus.request(subject, payload, timeout_s=timeout_s)
+    message = await bus.request(subject, payload, timeout_s=timeout_s)
     try:
         return reply.model_validate_json(message.data)
     except ValidationError as error:

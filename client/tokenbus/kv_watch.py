@@ -35,6 +35,8 @@ class KvWatch:
         self._revisions: dict[str, int] = {}
         self._last = 0
         self._held: list[StoredMessage] | None = None
+        """Changes that wait for the load; None: no load is going on."""
+        self._loading = asyncio.Lock()
         self._subscription: Subscription | None = None
         self._forget = bus.on_reconnect(self._load_again)
 
@@ -59,15 +61,15 @@ class KvWatch:
             self._tell(stored)
 
     async def _load(self) -> None:
-        self._held = []
-        try:
-            loaded = await self._read_all()
-            self._compare(loaded)
-            for stored in self._held:
-                if stored.sequence > self._last:
-                    self._tell(stored)
-        finally:
-            self._held = None
+        async with self._loading:
+            self._held = []
+            try:
+                self._compare(await self._read_all())
+                for stored in self._held:
+                    if stored.sequence > self._last:
+                        self._tell(stored)
+            finally:
+                self._held = None
 
     async def _read_all(self) -> list[StoredMessage]:
         stream, subjects = bucket_stream(self._bucket), f"$KV.{self._bucket}.>"

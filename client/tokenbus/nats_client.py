@@ -1,4 +1,4 @@
-"""nats-py's client with its faults mended that we met; tests/client/test_bus_nats_client.py shows each.
+"""nats-py's client, mended. tests/client/test_bus_core.py and test_bus_connect.py show each fault.
 
 Read in nats-py 2.16.0, `nats/aio/client.py`:
 
@@ -10,20 +10,28 @@ Read in nats-py 2.16.0, `nats/aio/client.py`:
 - An attempt to connect that fails half-way leaves its socket open.
 - A drain that is cut short leaves its subscription in the list that a reconnect subscribes anew.
 - A `tls://` URL is satisfied by a server that offers no TLS: the login goes out in the clear.
+- A message whose subject or headers are no text ends the read loop (`nats_parser.py`).
 """
 
 import asyncio
 
 from nats import errors
 from nats.aio.client import PING_PROTO, Client, Srv
+from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
+
+from tokenbus.nats_parser import TolerantParser, as_text
 
 
 class NatsClient(Client):
     """See the module's text. Reconnects whatever the server says; closed only by `close()`."""
 
     _pongs: "list[asyncio.Future[bool]]"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ps = TolerantParser(self)
 
     async def flush_within(self, timeout_s: float) -> None:
         """The server has everything published before. Raises `TimeoutError`; safe to cancel."""
@@ -70,6 +78,20 @@ class NatsClient(Client):
         # One kick is enough for all that is queued. A full flush queue would block here, where nats-py eats a cancel.
         if self._flush_queue is not None and self._flush_queue.empty():
             await self._flush_pending()
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        try:
+            return await super()._process_headers(headers)  # pyright: ignore[reportUnknownMemberType]  untyped bytes
+        except (UnicodeDecodeError, IndexError):
+            return self._parse_header_lines(headers.partition(b"\r\n")[2])
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        try:
+            return super()._build_message(sid, subject, reply, data, headers)
+        except UnicodeDecodeError:
+            return super()._build_message(sid, as_text(subject), as_text(reply), data, headers)
 
     async def _process_pong(self) -> None:
         if self._pongs and self._pongs[0].done():

@@ -7,7 +7,6 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from pydantic_core import to_json
 
 from tokenbus.bus import Bus
-from tokenbus.cancel_guard import cancel_guard
 from tokenbus.errors import (
     BusTimeoutError,
     InvalidRequestError,
@@ -74,14 +73,13 @@ async def submit(bus: Bus, request: PreparedRequest) -> None:
     unknown: BusTimeoutError | None = None
     for _ in range(TRIES):
         try:
-            with cancel_guard():
-                await bus.publish_stored(
-                    request.subject,
-                    request.payload,
-                    headers=request.headers,
-                    timeout_s=ACK_TIMEOUT_S,
-                    retry_for_s=ELECTION_S,
-                )
+            await bus.publish_stored(
+                request.subject,
+                request.payload,
+                headers=request.headers,
+                timeout_s=ACK_TIMEOUT_S,
+                retry_for_s=ELECTION_S,
+            )
         except BusTimeoutError as error:
             unknown = error
         except PayloadTooLargeError as error:

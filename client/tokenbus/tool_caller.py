@@ -72,6 +72,11 @@ class ToolCaller:
         self._numbers = count()
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def open_calls(self) -> int:
+        """Calls that have no result yet."""
+        return len(self._waiting)
+
     async def call(
         self,
         call: ToolCall,

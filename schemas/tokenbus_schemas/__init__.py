@@ -1,6 +1,7 @@
 """The wire contract of Tokenbus: requests, work, events, errors, subjects and headers."""
 
-from tokenbus_schemas.control import ControlReply, ControlRequest, ModelList, StopReply
+from tokenbus_schemas.control import CatalogReport, ControlReply, ControlRequest, ModelList, StopReply
+from tokenbus_schemas.cooldown import CoolDown, Standing, TargetState, cooldown_key
 from tokenbus_schemas.errors import ERRORS, ErrorBody, ErrorCode, ErrorFacts, RequestError
 from tokenbus_schemas.events import (
     ATTEMPT_STRIDE,
@@ -41,10 +42,12 @@ __all__ = [
     "PRIORITY_CLASSES",
     "TERMINAL_TYPES",
     "Api",
+    "CatalogReport",
     "Channel",
     "ChatRequest",
     "ControlReply",
     "ControlRequest",
+    "CoolDown",
     "ErrorBody",
     "ErrorCode",
     "ErrorFacts",
@@ -66,14 +69,17 @@ __all__ = [
     "RequestId",
     "Response",
     "ResponseErrorInfo",
+    "Standing",
     "StopReply",
     "Subjects",
     "Target",
+    "TargetState",
     "Tenant",
     "TokenbusOptions",
     "Usage",
     "WorkOrder",
     "check_request",
+    "cooldown_key",
     "encode",
     "encode_message",
     "parse_identity",

@@ -46,3 +46,17 @@ class ModelList(BaseModel):
         providers: list[str]
 
     models: list[Model]
+
+
+class CatalogReport(BaseModel):
+    """A router's reply on `<root>.catalog`: the catalog it uses. Every router answers; services and operators only."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    router: str = Field(description="Which router says so: its host and process.")
+    source: str = Field(description="The file that it watches, or the default catalog.")
+    since: float = Field(description="When it began to use this catalog, Unix seconds.")
+    problems: list[str] = Field(
+        default=[], description="What is wrong with the file as it is now; until it is mended, an older one is used."
+    )
+    catalog: dict[str, Any] = Field(description="The catalog, with everything that it takes over written out.")

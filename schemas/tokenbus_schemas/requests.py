@@ -8,7 +8,7 @@ Sources: Open Responses 2026-04-24 `CreateResponseBody`; OpenAI's Chat Completio
 """
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +20,13 @@ ApiChoice = Literal["auto", "responses", "chat_completions"]
 Recovery = Literal["resume", "restart", "fail"]
 
 JsonObject = dict[str, Any]
+
+LOGPROBS: Final = "message.output_text.logprobs"
+"""The entry of `include` that asks for log probabilities."""
+
+MAX_DEPTH: Final = 100
+"""Levels of objects and lists in a parameter. Whoever carries a request inside something else has a limit of its own:
+orjson writes 254 levels, pydantic reads 200."""
 
 _STRICT: Final = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -36,7 +43,9 @@ class TokenbusOptions(BaseModel):
         "error", description="A parameter the model does not take: refuse the request, or drop it and report that."
     )
     max_tool_rounds: Annotated[int, Field(ge=0, le=100)] | None = Field(
-        None, description="How many rounds of function tools may run before a last answer without tools."
+        None,
+        description="How many rounds of function tools may run before a last answer without tools; 0: none is run, "
+        "every function call is the caller's.",
     )
 
 
@@ -73,11 +82,13 @@ class ChatRequest(BaseModel):
         None, description="Chat only: up to 4 stop sequences."
     )
     n: Annotated[int, Field(ge=1, le=128)] | None = Field(None, description="Chat only: number of choices.")
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
+    logit_bias: dict[str, Annotated[int, Field(ge=-100, le=100)]] | None = Field(
         None, description="Chat only: token id to bias, -100 to 100."
     )
     logprobs: bool | None = Field(None, description="Chat spelling: log probabilities of output tokens.")
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(None, description="0 to 20 alternatives per token.")
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
+        None, description="0 to 20 alternatives per token; needs logprobs."
+    )
     prediction: JsonObject | None = Field(None, description="Chat only: predicted output.")
     modalities: list[str] | None = Field(None, description="Chat only: output modalities.")
     audio: JsonObject | None = Field(None, description="Chat only: audio output.")
@@ -114,6 +125,14 @@ def check_request(body: object) -> ChatRequest:
         raise RequestError(
             ErrorCode.INVALID_JSON, "the payload must be a JSON object: a chat request with `model` and `input`"
         )
+    fields = cast("dict[str, object]", body)
+    if _is_too_deep(fields, levels=MAX_DEPTH + 1):
+        name = next(name for name, value in fields.items() if _is_too_deep(value, levels=MAX_DEPTH))
+        raise RequestError(
+            ErrorCode.INVALID_VALUE,
+            f"{name[:80]}: is nested too deeply; send at most {MAX_DEPTH} levels",
+            param=name[:80],
+        )
     try:
         request = ChatRequest.model_validate(body)
     except ValidationError as error:
@@ -131,7 +150,28 @@ def check_request(body: object) -> ChatRequest:
     name = "input" if request.messages is None else "messages"
     if not (request.input or request.messages):
         raise RequestError(ErrorCode.INVALID_VALUE, f"{name}: is empty; send at least one message", param=name)
+    if request.top_logprobs and not (request.logprobs or LOGPROBS in (request.include or ())):
+        raise RequestError(
+            ErrorCode.INVALID_REQUEST,
+            f"top_logprobs: has no effect without log probabilities; send `logprobs` true, or `include` {LOGPROBS}",
+            param="top_logprobs",
+        )
     return request
+
+
+def _is_too_deep(value: object, *, levels: int) -> bool:
+    level: list[object] = [value]
+    for _ in range(levels + 1):
+        inner: list[object] = []
+        for node in level:
+            if isinstance(node, dict):
+                inner += cast("dict[str, object]", node).values()
+            elif isinstance(node, list):
+                inner += cast("list[object]", node)
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def field_path(location: tuple[int | str, ...]) -> str:

@@ -155,6 +155,10 @@ class Subjects:
         """Request/reply: the models a tenant may name; served by the router."""
         return f"{self.root}.models.{tenant}"
 
+    def catalog(self) -> str:
+        """Request/reply: the catalog in use; every router answers. Services and operators only."""
+        return f"{self.root}.catalog"
+
     def tool(self, scope: Scope, name: ToolName) -> str:
         """Request/reply: calls of one tool; every host that serves it is in its queue group."""
         return f"{self.root}.tools.{scope}.{name}"

@@ -15,6 +15,11 @@ _SUMMARY: Final[dict[str, FieldKind]] = {"item_id": "string", "output_index": "i
 _ITEM: Final[dict[str, FieldKind]] = {"item_id": "string", "output_index": "index"}
 _LIFECYCLE: Final[dict[str, FieldKind]] = {"response": "response"}
 
+TOOL_PROGRESS: Final = "tokenbus:tool.progress"
+"""What a function tool says of its progress while it runs. `item_id` and `output_index` are those of its call; besides,
+`message` (text) and `fraction` (how much is done, 0 to 1), either of which may be null. A reader may ignore it; the
+output follows as an item of its own."""
+
 EVENT_FIELDS: Final[Mapping[str, Mapping[str, FieldKind]]] = MappingProxyType(
     {
         "response.created": _LIFECYCLE,
@@ -43,6 +48,7 @@ EVENT_FIELDS: Final[Mapping[str, Mapping[str, FieldKind]]] = MappingProxyType(
         "response.function_call_arguments.delta": {**_ITEM, "delta": "string"},
         # OpenAI's OpenAPI document also wants `name` here.
         "response.function_call_arguments.done": {**_ITEM, "name": "string", "arguments": "string"},
+        TOOL_PROGRESS: _ITEM,
     }
 )
 

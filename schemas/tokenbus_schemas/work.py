@@ -15,6 +15,9 @@ ATTEMPTS_PER_HOP: Final = 100
 """Attempts of hop n are numbered from `(n - 1) * ATTEMPTS_PER_HOP + 1`, so those of a later hop are always higher: a
 delivery that finds a higher hop's number knows that its work has moved on."""
 
+PROVIDERS_KEY: Final = "providers"
+"""Of the catalog bucket: its value is a `ProviderTable`."""
+
 _FROZEN = ConfigDict(frozen=True, extra="ignore")
 
 
@@ -58,12 +61,21 @@ class WorkOrder(BaseModel):
     attempt_base: int = Field(default=0, ge=0, description="Attempts that earlier hops used.")
     model: str = Field(description="The model ID the client asked for.")
     request: dict[str, Any] = Field(description="Normalised request body, without `model` and `tokenbus`.")
+    dropped: list[str] = Field(
+        default=[],
+        description="Parameters that the targets do not take and that were left out, as the request asked for; named as "
+        "it wrote them.",
+    )
     targets: list[Target] = Field(min_length=1, description="In the order in which to try them.")
     strategy: Strategy = Field(
         default="ordered",
         description="ordered: as listed; weighted: by lot; least_latency: the soonest first event first.",
     )
     recovery: Recovery = Field(default="fail", description="What happens when the answer breaks after its first event.")
+    max_tool_rounds: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="How many rounds of function tools may run; 0: none is run; null: the executors' setting.",
+    )
 
 
 class ChatDialectRow(BaseModel):
@@ -143,7 +155,7 @@ class ProviderRow(BaseModel):
     apis: tuple[Api, ...] = Field(
         default=("responses", "chat_completions"), description="Which APIs it has, preferred first."
     )
-    chat: ChatDialectRow = Field(ChatDialectRow.model_construct(), description="Its dialect of Chat Completions.")
+    chat: ChatDialectRow = Field(default=ChatDialectRow.model_construct(), description="Its dialect of Chat Completions.")
     responses: ResponsesDialectRow = Field(
         default=ResponsesDialectRow.model_construct(), description="Its dialect of the Responses API."
     )

@@ -102,7 +102,7 @@ class ServedBook(RuleBasedStateMachine):
 
 
 TestServedBook = ServedBook.TestCase
-TestServedBook.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestServedBook.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
 def book(*, queues: int = 3, slots: int = 64) -> PullBook:

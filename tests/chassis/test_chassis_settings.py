@@ -43,7 +43,7 @@ def test_a_bad_value_is_named_and_not_quoted(monkeypatch: pytest.MonkeyPatch) ->
 def test_settings_can_not_be_changed() -> None:
     settings = ServiceSettings()
     with pytest.raises(ValidationError):
-        settings.root = "other"  # pyright: ignore[reportAttributeAccessIssue]  that it is refused is the test
+        settings.root = "other"
 
 
 def test_limits_reach_the_topology(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ async def test_everything_is_made_once(bus: Bus, root: str) -> None:
     assert {ensured.outcome for ensured in made} == {"created"}
     capitals = root.upper()
     streams = {f"{capitals}_{name}" for name in ("REQUESTS", "WORK", "EVENTS", "RESULTS", "DEAD")}
-    buckets = {f"KV_{root}_{name}" for name in ("catalog", "cancelled")}
+    buckets = {f"KV_{root}_{name}" for name in ("catalog", "cancelled", "cooldown")}
     assert streams | buckets <= set(await bus.stream_names())
     assert {ensured.outcome for ensured in await ensure_topology(bus, wanted)} == {"unchanged"}
 

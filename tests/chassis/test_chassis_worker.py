@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import StartNatsServer, eventually
 from tokenbus.bus import Bus, BusOptions, ConsumerSpec, StreamSpec
+from tokenbus.errors import NoStreamError
 from tokenbus_chassis.delivery import Delivery
 from tokenbus_chassis.pulls import PullTimes
 from tokenbus_chassis.worker import Worker
@@ -445,6 +446,34 @@ async def test_a_worker_survives_a_server_that_lost_everything(start_nats_server
             await queues.emptied()
 
 
+async def test_repair_runs_after_a_reconnect_though_another_process_has_made_the_consumers(
+    start_nats_server: StartNatsServer,
+) -> None:
+    """It makes more than consumers: the router's provider table, without which no executor starts."""
+    server = start_nats_server()
+    repairs: list[int] = []
+
+    async def handler(delivery: Delivery) -> None:
+        await delivery.ack()
+
+    async def repair() -> None:
+        repairs.append(1)
+        if len(repairs) == 1:
+            raise NoStreamError("electing")
+
+    async with Bus.connect(server.url, name="worker", options=QUICK) as bus:
+        queues = Queues(bus, root="q")
+        await queues.ensure()
+        names = queues.names
+        worker = Worker(bus, stream=queues.stream.name, consumers=names, slots=8, handler=handler, repair=repair)
+        async with worker.running():
+            assert not repairs
+            server.kill()
+            await eventually(lambda: not bus.connected)
+            server.start()
+            await eventually(lambda: len(repairs) == 2)
+
+
 async def test_a_deleted_consumer_is_made_again(queues: Queues) -> None:
     """The server tells open requests of it, but a request that crosses the deletion is lost without a word."""
     got: list[bytes] = []
@@ -504,6 +533,13 @@ async def test_a_dead_side_task_stops_the_worker_loudly(queues: Queues) -> None:
         async with asyncio.timeout(5.0), worker.running():
             await asyncio.get_running_loop().create_future()
     assert caught.group_contains(ValueError)
+
+
+def test_a_consumer_named_twice_is_refused(bus: Bus) -> None:
+    async def handler(_: Delivery) -> None: ...
+
+    with pytest.raises(ValueError, match="a, b, a names one twice"):
+        Worker(bus, stream="S", consumers=["a", "b", "a"], slots=1, handler=handler)
 
 
 async def test_workers_share_a_queue(queues: Queues, nats_url: str) -> None:

@@ -1,8 +1,12 @@
 """Addresses and logins; first contact; being thrown out; moving to another server."""
 
 import asyncio
+import shutil
+import ssl
+import subprocess
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -48,8 +52,6 @@ def test_no_server_at_all_is_refused() -> None:
 
 @given(user=st.text(min_size=1), password=st.text())
 def test_any_login_survives_being_quoted_in_a_url(user: str, password: str) -> None:
-    from urllib.parse import quote
-
     url = f"nats://{quote(user, safe='')}:{quote(password, safe='')}@host:4222"
     assert split_login(url, Login()) == (["nats://host:4222"], Login(user=user, password=password))
 
@@ -123,6 +125,32 @@ async def test_a_tls_url_never_sends_a_login_in_the_clear(nats_url: str) -> None
             pass
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1, its key beside it as `key.pem`."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command to make a certificate")
+    made = tmp_path / "cert.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test"
+    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made), "-keyout", str(tmp_path / "key.pem")]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    return made
+
+
+async def test_an_encrypted_connection_checks_the_certificate(
+    start_nats_server: StartNatsServer, certificate: Path
+) -> None:
+    key = certificate.with_name("key.pem")
+    server = start_nats_server(config=f'tls: {{cert_file: "{certificate}", key_file: "{key}"}}')
+    url = server.url.replace("nats://", "tls://")
+    trusting = Login(tls=ssl.create_default_context(cafile=str(certificate)))
+    async with Bus.connect(url, name="test", login=trusting) as bus:
+        await bus.flush()
+    with pytest.raises(BusUnavailableError, match="certificate verify failed"):
+        async with Bus.connect(url, name="test", options=BusOptions(connect_timeout_s=0.5)):
+            pass
+
+
 async def test_a_denied_publish_is_counted_and_the_connection_lives(start_nats_server: StartNatsServer) -> None:
     server = start_nats_server(
         config="authorization: {users: [{user: ann, password: a, permissions: {publish: {allow: ['ok']}}}]}"
@@ -150,7 +178,7 @@ async def test_a_server_whose_jetstream_does_not_answer_is_left_for_another(star
     bad = start_nats_server(config="jetstream: disabled")
     async with Bus.connect(good.url, name="test") as bus:
         await bus.ensure_stream(StreamSpec("S", ("s.>",)))
-    options = BusOptions(reconnect_wait_s=0.01, stalled_after=3)
+    options = BusOptions(reconnect_wait_s=0.01, stalled_after=3, stalled_for_s=0.1)
     good.stop()
     async with Bus.connect([bad.url, good.url], name="test", options=options) as bus:
         good.start()

@@ -254,6 +254,27 @@ async def test_a_reconnect_callback_is_cancelled_when_the_connection_is_lost_aga
     assert events == ["began", "cancelled", "began", "cancelled"]
 
 
+async def test_a_subscription_whose_drain_was_cut_short_does_not_come_back(start_nats_server: StartNatsServer) -> None:
+    server = start_nats_server()
+    got: list[bytes] = []
+
+    async def stuck(message: Message) -> None:
+        got.append(message.data)
+        await asyncio.get_running_loop().create_future()
+
+    async with Bus.connect(server.url, name="test", options=QUICK) as bus:
+        subscription = await bus.subscribe("x", stuck)
+        await bus.publish("x", b"before")
+        await eventually(lambda: got == [b"before"])
+        await subscription.drain(timeout_s=0.01)
+        server.kill()
+        await eventually(lambda: not bus.connected)
+        server.start()
+        await eventually(lambda: bus.reconnects == 1)
+        with pytest.raises(NoRespondersError):
+            await bus.request("x", b"after", timeout_s=1.0)
+
+
 async def test_what_is_published_while_disconnected_is_sent_in_order_afterwards(
     start_nats_server: StartNatsServer,
 ) -> None:

@@ -18,7 +18,6 @@ from tokenbus.errors import BusError, BusTimeoutError, NoRespondersError
 from tokenbus_chassis.run import Lifecycle, running_service
 from tokenbus_chassis.topology import Topology, TopologyLimits, ensure_topology, topology
 from tokenbus_executor.app import executing
-from tokenbus_executor.directory import PROVIDERS_KEY
 from tokenbus_executor.keys import Keyring
 from tokenbus_executor.settings import ExecutorSettings
 from tokenbus_schemas import (
@@ -34,12 +33,23 @@ from tokenbus_schemas import (
     WorkOrder,
     split_message,
 )
+from tokenbus_schemas.work import PROVIDERS_KEY
 from tokenbus_simulator import Simulator
 
 TENANT = Tenant("acme")
 CHANNEL = Channel("desk")
 POOL = Pool("lab")
 ACK_WAIT_S = 2.0
+QUICK: dict[str, Any] = {
+    "ack_wait_s": ACK_WAIT_S,
+    "drain_timeout_s": 0.2,
+    "connect_timeout_s": 1.0,
+    "first_event_timeout_s": 0.5,
+    "event_gap_timeout_s": 0.5,
+    "retry_pause_s": 0.01,
+    "cooldown_first_s": 0.2,
+}
+"""The executor's times, short enough for tests."""
 KEY = "sk-test-0123456789abcdef"
 BOTH_APIS = ("responses", "chat_completions")
 
@@ -48,13 +58,13 @@ StartExecutor = Callable[..., AbstractAsyncContextManager[Bus]]
 
 def provider(simulator: Simulator, **changes: Any) -> ProviderRow:
     """The simulator as a provider."""
-    return ProviderRow(
-        **{"name": "lab", "base_url": simulator.base_url, "pool": POOL, "api_key_env": "LAB_KEY", **changes}
-    )
+    fields: dict[str, Any] = {"name": "lab", "base_url": simulator.base_url, "pool": POOL, "api_key_env": "LAB_KEY"}
+    return ProviderRow(**{**fields, **changes})
 
 
 def target(model: str = "sim", *, api: str = "responses", **changes: Any) -> Target:
-    return Target(**{"provider": "lab", "model": model, "api": api, "pool": POOL, **changes})
+    fields: dict[str, Any] = {"provider": "lab", "model": model, "api": api, "pool": POOL}
+    return Target(**{**fields, **changes})
 
 
 class Desk:
@@ -177,7 +187,7 @@ def start_executor(nats_url: str, root: str) -> StartExecutor:
     async def start(
         *, keys: Mapping[str, str] | None = None, lifecycle: Lifecycle | None = None, **changes: Any
     ) -> AsyncGenerator[Bus]:
-        fields: dict[str, Any] = {"nats_url": nats_url, "root": root, "drain_timeout_s": 0.2, "ack_wait_s": ACK_WAIT_S}
+        fields: dict[str, Any] = {"nats_url": nats_url, "root": root, **QUICK}
         settings = ExecutorSettings(**{**fields, **changes})
         keyring = Keyring({"LAB_KEY": KEY} if keys is None else keys)
 
@@ -193,7 +203,7 @@ def start_executor(nats_url: str, root: str) -> StartExecutor:
 async def executor(desk: Desk, start_executor: StartExecutor) -> AsyncGenerator[Bus]:
     """One executor with short budgets; its bus."""
     del desk
-    async with start_executor(first_event_timeout_s=0.5, event_gap_timeout_s=0.5, connect_timeout_s=1.0) as its_bus:
+    async with start_executor() as its_bus:
         yield its_bus
 
 

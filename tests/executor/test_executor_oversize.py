@@ -1,6 +1,7 @@
 """What is too large for the bus: the echo goes first, then the output, and the answer says so."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ async def small_desk(
             yield desk
 
 
-async def ended(desk: Desk, **changes: object) -> list[EventLine]:
+async def ended(desk: Desk, **changes: Any) -> list[EventLine]:
     request_id = await desk.send(desk.order(**changes))
     await desk.until(request_id, lambda lines: any(line.is_terminal for line in lines))
     assert max(len(message) for message in desk.messages[request_id]) <= SMALL

@@ -6,11 +6,12 @@ import time
 import pytest
 
 from tests.conftest import StartNatsServer
-from tests.executor.conftest import BOTH_APIS, POOL, Desk, StartExecutor, provider, target
+from tests.executor.conftest import BOTH_APIS, POOL, TENANT, Desk, StartExecutor, provider, target
 from tests.executor.test_executor_answers import text_of
 from tests.valid_stream import Json
 from tokenbus.bus import Bus
 from tokenbus_chassis.topology import topology
+from tokenbus_schemas import RequestId
 from tokenbus_simulator import Exchange, Simulator
 
 PHASES = {
@@ -113,6 +114,6 @@ async def test_stops_of_other_requests_change_nothing(desk: Desk, executor: Bus)
     del executor
     request_id = await desk.send(desk.order(target("sim;rate=100;tokens=20")))
     for _ in range(20):
-        await desk.bus.publish(desk.subjects.stop(desk.order().tenant, "another"), b"")  # type: ignore[arg-type]
+        await desk.bus.publish(desk.subjects.stop(TENANT, RequestId("another")), b"")
 
     assert (await desk.answered(request_id))[-1]["type"] == "response.completed"

@@ -213,7 +213,6 @@ def test_a_wished_api_that_no_target_has_is_refused(model: str, api: str) -> Non
         ({"tokenbus": {"recovery": "resume"}}, "tokenbus.recovery"),
         ({"tokenbus": {"recovery": "restart"}}, "tokenbus.recovery"),
         ({"tokenbus": {"on_unsupported": "drop"}}, "tokenbus.on_unsupported"),
-        ({"tokenbus": {"max_tool_rounds": 0}}, "tokenbus.max_tool_rounds"),
     ],
 )
 def test_what_later_versions_bring_is_refused_by_name(fields: dict[str, Any], param: str) -> None:

@@ -1,6 +1,6 @@
 """A simulator on a free port, the real OpenAI client in front of it, and a raw HTTP client beside it."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -29,6 +29,19 @@ async def openai(simulator: Simulator) -> AsyncGenerator[AsyncOpenAI]:
 async def http(simulator: Simulator) -> AsyncGenerator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(base_url=simulator.base_url + "/") as session:
         yield session
+
+
+@pytest.fixture
+def ask_provider(simulator: Simulator) -> Callable[..., Awaitable[tuple[int, bytes]]]:
+    """Sends a chat request to a provider's own path: status and body. A key is sent unless `headers` say otherwise."""
+
+    async def ask(profile: str, request: object, *, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        key = {"authorization": "Bearer sk-secret"} if headers is None else headers
+        url = f"{simulator.base_urls[profile]}/chat/completions"
+        async with aiohttp.ClientSession() as session, session.post(url, json=request, headers=key) as answer:
+            return answer.status, await answer.read()
+
+    return ask
 
 
 @pytest.fixture

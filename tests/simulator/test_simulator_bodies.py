@@ -32,7 +32,12 @@ def test_the_responses_parameters_are_those_of_the_sdk_and_open_responses() -> N
         ("responses", {"model": "m", "stream": "yes"}, "stream", "Invalid value for 'stream'"),
         ("chat/completions", {"model": "m"}, "messages", "Missing required parameter: 'messages'."),
         ("chat/completions", {"model": "m", "messages": []}, "messages", "Invalid value for 'messages'"),
-        ("chat/completions", {"model": "m", "messages": [{"role": "poet"}]}, "messages[0].role", "Invalid value: 'poet'. "),
+        (
+            "chat/completions",
+            {"model": "m", "messages": [{"role": "poet"}]},
+            "messages[0].role",
+            "Invalid value: 'poet'. ",
+        ),
         ("responses", {"model": "sim;speed=1"}, "model", "The script in the model name is wrong: unknown setting "),
         ("responses", [], None, "Invalid value for"),
     ],

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 import tokenbus_simulator
 from tokenbus_simulator import Fault, Script, ScriptError, parse_script
+from tokenbus_simulator.profiles import PROFILES
 from tokenbus_simulator.quirks import QUIRKS
 from tokenbus_simulator.settings import Settings
 
@@ -81,6 +82,12 @@ def test_the_readme_tells_of_every_fault_and_quirk_and_every_setting_of_a_script
         parse_script("nonsense")
     settings = str(caught.value).partition("use one of ")[2].split(", ")
     assert {*Fault, *QUIRKS, *settings} <= told
+
+
+def test_the_readme_has_a_row_for_every_provider_with_its_path() -> None:
+    for name, profile in PROFILES.items():
+        path = f"`{profile.base_path}`" if profile.base_path else "none"
+        assert f"| `{name}` | {path} | " in README
 
 
 def test_the_default_script_is_an_empty_one() -> None:

@@ -159,7 +159,7 @@ async def test_the_sdks_accumulator_takes_provider_tools_beside_functions(openai
 async def test_an_unknown_type_of_tool_gets_an_item_and_events_of_its_name(
     http: aiohttp.ClientSession, parse_sse: Events
 ) -> None:
-    request = {"model": "sim;provider_call=x_search", "tools": [{"type": "x_search", "handles": []}], "stream": True}
+    request = {"model": "sim;provider_call=x_search", "tools": [{"type": "x_search", "handles": ["a"]}], "stream": True}
     async with http.post("responses", json=request) as answer:
         events = parse_sse(await answer.read())
     kinds = [event["type"] for event in events]
@@ -173,7 +173,10 @@ async def test_an_unknown_type_of_tool_gets_an_item_and_events_of_its_name(
         ({"tools": [TOOLS["web_search"]]}, []),
         ({"tools": [TOOLS["web_search"]], "tool_choice": {"type": "web_search"}}, ["web_search_call"]),
         ({"tools": [TOOLS["web_search"]], "tool_choice": "required"}, ["web_search_call"]),
-        ({"tools": [{"type": "web_search_preview"}], "tool_choice": {"type": "web_search_preview"}}, ["web_search_call"]),
+        (
+            {"tools": [{"type": "web_search_preview"}], "tool_choice": {"type": "web_search_preview"}},
+            ["web_search_call"],
+        ),
         ({"model": "sim;provider_call=web_search"}, []),
         ({"model": "sim;provider_call=web_search", "tools": [TOOLS["web_search"]], "tool_choice": "none"}, []),
         (

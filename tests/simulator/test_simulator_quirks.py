@@ -102,6 +102,24 @@ async def test_a_chat_stream_without_usage_lacks_the_usage_chunk(
     assert all(chunk["choices"] for chunk in chunks)
 
 
+async def test_keepalives_come_after_the_first_event_and_bring_nothing(
+    http: aiohttp.ClientSession, parse_sse: Events
+) -> None:
+    events = parse_sse(await stream_of(http, "keepalives"))
+    assert [event["type"] for event in events[:4]] == [
+        *("response.created", "keepalive", "keepalive"),
+        "response.in_progress",
+    ]
+    assert set(events[1]) == {"type", "sequence_number"}
+
+
+async def test_eos_stands_where_others_say_stop(http: aiohttp.ClientSession, parse_sse: Events) -> None:
+    request = {"model": "sim-eos", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    async with http.post("chat/completions", json=request) as answer:
+        chunks = parse_sse(await answer.read())
+    assert chunks[-1]["choices"][0]["finish_reason"] == "eos"
+
+
 @pytest.mark.parametrize("quirk", QUIRKS)
 @pytest.mark.parametrize("path", ["responses", "chat/completions"])
 async def test_every_quirk_leaves_valid_json_in_streams_and_plain_answers(

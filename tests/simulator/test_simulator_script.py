@@ -16,7 +16,8 @@ def test_all_settings_of_the_grammar_reach_their_fields() -> None:
     assert parse_script(
         "ttft=50;rate=100.5;burst=4;bytes=512;tokens=500;reasoning=3;summary=2;rounds=2;finish=length;"
         'call=get_weather({"city":"Oslo"});call=get_time;'
-        "fault=cut;after=40;repeat=20;retry=7;quirk=no-usage;quirk=crlf"
+        "fault=cut;after=40;repeat=20;retry=7;quirk=no-usage;quirk=crlf;stamp;provider_call=web_search;"
+        "provider_call=mcp;profile=groq;key=sha256:0f;cuts=2;retention=1.5"
     ) == Script(
         first_token_ms=50,
         tokens_per_s=100.5,
@@ -33,6 +34,12 @@ def test_all_settings_of_the_grammar_reach_their_fields() -> None:
         repeat_ms=20,
         retry_after_s=7,
         quirks=("no-usage", "crlf"),
+        stamp=True,
+        provider_calls=("web_search", "mcp"),
+        profile="groq",
+        key="sha256:0f",
+        cuts=2,
+        retention_s=1.5,
     )
 
 
@@ -80,6 +87,9 @@ def test_the_second_spelling_makes_a_script_a_valid_model_id() -> None:
         ("quirk=odd", "setting 'quirk': use one of no-item-ids, "),
         ("call=a b", "setting 'call': write a function name"),
         ("echo=loud", "setting 'echo': write it without a value"),
+        ("profile=acme", "setting 'profile': use one of openai, azure, "),
+        ("provider_call=Web Search", "setting 'provider_call': write the type of a tool"),
+        ("key=", "setting 'key': write the key itself"),
         ("finish", "setting 'finish': use one of stop, length, content_filter"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -20,9 +21,7 @@ def stamps_in(text: str) -> list[int]:
 
 
 @pytest.mark.parametrize("path", ["responses", "chat/completions"])
-async def test_every_token_is_the_time_of_its_write(
-    http: aiohttp.ClientSession, parse_sse: Events, path: str
-) -> None:
+async def test_every_token_is_the_time_of_its_write(http: aiohttp.ClientSession, parse_sse: Events, path: str) -> None:
     request: dict[str, Any] = {"model": "sim;stamp;tokens=20;rate=500", "stream": True}
     if path == "chat/completions":
         request["messages"] = [{"role": "user", "content": "Hi"}]
@@ -36,9 +35,9 @@ async def test_every_token_is_the_time_of_its_write(
     assert len(stamps) == 20
     assert began < stamps[0]
     assert stamps[-1] < time.monotonic_ns()
-    apart = [later - earlier for earlier, later in zip(stamps, stamps[1:], strict=False)]
+    apart = [later - earlier for earlier, later in pairwise(stamps)]
     assert min(apart) > 0
-    assert sum(apart) > 19 / 500 * 1e9 * 0.9  # the pace of the script, which the stamps must show
+    assert stamps[-1] - began >= 19 / 500 * 1e9  # when the last is due
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 500])

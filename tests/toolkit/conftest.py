@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tokenbus.bus import Bus
 from tokenbus.tool_caller import CallerTimes, NobodyServes, ToolCaller, tool_caller
@@ -13,6 +14,9 @@ from tokenbus_schemas import Subjects
 from tokenbus_schemas.subjects import scope, tool_name
 from tokenbus_schemas.tools import ToolCall, ToolProgress, ToolResult
 from tokenbus_toolkit import JournalTimes, ServiceName, Tool, ToolHost, tool_host
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 QUICK = JournalTimes(lease_s=1.0, renew_s=0.3, give_up_s=5.0)
 """For tests in which a runner dies."""

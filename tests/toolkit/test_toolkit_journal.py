@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -25,9 +25,9 @@ MakeJournal = Callable[[], Journal]
 
 
 @pytest.fixture
-async def journal(bus: Bus, root: str) -> AsyncGenerator[MakeJournal]:
+async def journal(bus: Bus, root: str) -> MakeJournal:
     await bus.ensure_stream(journal_stream(root))
-    yield lambda: Journal(bus, root=root, runner="tests", times=TIMES)
+    return lambda: Journal(bus, root=root, runner="tests", times=TIMES)
 
 
 def a_call(arguments: str = "{}") -> ToolCall:

@@ -44,14 +44,12 @@ def test_empty_file_serves_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "idempotent", "may_run_again"),
-    [("GET", "", True), ("POST", "", False), ("DELETE", "", False), ("PUT", "idempotent: true", True)],
+    ("fields", "may_run_again"),
+    [("method: GET", True), ("method: POST", False), ("method: DELETE", False), ("method: PUT, idempotent: yes", True)],
 )
-def test_only_safe_methods_are_idempotent_by_default(method: str, idempotent: str, may_run_again: bool) -> None:
-    text = f"""
-http:
-  - {{name: a, description: A., url: "http://a/", method: {method}, parameters: {{}}{", " + idempotent if idempotent else ""}}}
-"""
+def test_only_safe_methods_are_idempotent_by_default(fields: str, may_run_again: bool) -> None:
+    text = f"http: [{{name: a, description: A., url: 'http://a/', parameters: {{}}, {fields}}}]"
+
     assert read_tools_file(text, environment={}).http[0].may_run_again is may_run_again
 
 

@@ -18,7 +18,7 @@ from tokenbus.error_site import error_site
 from tokenbus.errors import BusError
 from tokenbus_schemas.tools import RUNNING_INTERVAL_S, SHARED_SCOPE, ToolCall, ToolProgress, ToolResult, ToolRunning
 from tokenbus_toolkit import results
-from tokenbus_toolkit.invocation import Outcome, invoke
+from tokenbus_toolkit.invocation import STOP_GRACE_S, Outcome, call_fields, invoke
 from tokenbus_toolkit.journal import Busy, Claim, Journal
 from tokenbus_toolkit.live_call import LiveCall, ServedTool
 from tokenbus_toolkit.results import StopReason
@@ -31,6 +31,7 @@ _BEAT_S: Final = RUNNING_INTERVAL_S / 4
 _PROGRESS_GAP_S: Final = 0.1
 _MARGIN_BYTES: Final = 4096
 """What the journal's entry and the message's headers need beside a result."""
+_STOPS: Final = 3
 _CANCELS_KEPT: Final = 4096
 """A cancel may overtake its call: so many of the last ones are remembered."""
 
@@ -103,8 +104,7 @@ class Calls:
             for live in self._live.values():
                 live.stop("shutdown")
             await self._idle.wait()
-        for work in self._leftovers:
-            work.stop()
+        await self._stop_leftovers()
 
     async def tell(
         self, audience: Iterable[str], message: BaseModel, *, headers: Mapping[str, str] | None = None
@@ -114,7 +114,7 @@ class Calls:
         for reply in audience:
             try:
                 await self._bus.publish(reply, payload, headers=headers)
-            except BusError as error:
+            except (BusError, ValueError) as error:  # ValueError: an address that can not be one
                 _log.warning("a caller was not reached", extra={"error": type(error).__name__})
 
     async def _handle(self, live: LiveCall) -> None:
@@ -132,8 +132,8 @@ class Calls:
         await self.tell(live.audience, result)
         live.served.stats.count(result.outcome, seconds=self._loop.time() - live.started)
         level = logging.DEBUG if result.outcome == "ok" else logging.INFO
-        extra = {"tool": live.call.name, "key": live.call.key, "outcome": result.outcome, "replayed": result.replayed}
-        _log.log(level, "tool call ended", extra=extra)
+        said = {"outcome": result.outcome, "replayed": result.replayed}
+        _log.log(level, "tool call ended", extra={**call_fields(live.served.tool, live.call), **said})
 
     async def _answer(self, live: LiveCall) -> ToolResult | None:
         """None: nobody ran it and this host goes; the caller will find another one."""
@@ -232,6 +232,17 @@ class Calls:
         served.stats.ignored_stops += 1
         self._leftovers.add(leftover)
         leftover.ended.add_done_callback(ended)
+
+    async def _stop_leftovers(self) -> None:
+        """Again and again: who swallows one cancel may not swallow the next. What still runs then keeps us waiting."""
+        for _ in range(_STOPS):
+            if not self._leftovers:
+                return
+            for work in self._leftovers:
+                work.stop()
+            await asyncio.wait({work.ended for work in self._leftovers}, timeout=STOP_GRACE_S)
+        if self._leftovers:
+            _log.error("tools still run that ignore that they were stopped", extra={"tools": len(self._leftovers)})
 
     async def _renew(self, live: LiveCall, claim: Claim) -> None:
         if not await self._journal.renew(claim):

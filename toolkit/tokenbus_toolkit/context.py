@@ -15,7 +15,7 @@ async def _unheard(progress: ToolProgress) -> None:
 
 
 class ToolContext:
-    """Give a tool a parameter of this type, under any name, and it gets one. Tests make their own."""
+    """Give a tool a parameter of this type, under any name, and it gets one. Made on the event loop."""
 
     def __init__(self, call: ToolCall, *, deadline: float, report: ProgressReporter = _unheard) -> None:
         """`deadline`: when the run is stopped, Unix seconds: the request's deadline or the tool's own timeout."""
@@ -29,6 +29,7 @@ class ToolContext:
         self._report = report
         self._stopped = threading.Event()
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
 
     @property
     def remaining_s(self) -> float:
@@ -45,7 +46,9 @@ class ToolContext:
         await self._report(ToolProgress(message=message, fraction=fraction))
 
     def progress_threadsafe(self, message: str | None = None, *, fraction: float | None = None) -> None:
-        """`progress` for a sync tool, which runs in a thread: returns when it is sent."""
+        """`progress` for a sync tool, which runs in a thread: returns when it is sent. Not from the event loop."""
+        if threading.get_ident() == self._thread:
+            raise RuntimeError("on the event loop, await ToolContext.progress() instead")
         asyncio.run_coroutine_threadsafe(self.progress(message, fraction=fraction), self._loop).result()
 
     def stop(self) -> None:

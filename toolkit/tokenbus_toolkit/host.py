@@ -5,11 +5,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from pydantic import ValidationError
 
-from tokenbus.bus import Bus, Message, MessageCallback
+from tokenbus.bus import Bus, Message, MessageCallback, Subscription
 from tokenbus.errors import BusError
 from tokenbus.service_api import ERROR_CODE_HEADER, ERROR_HEADER
 from tokenbus.tool_discovery import service_infos, tool_offers
@@ -27,23 +26,10 @@ from tokenbus_toolkit.tool import Tool
 _log = logging.getLogger(__name__)
 
 
-class Subscribed(Protocol):
-    """Calls of one tool come in."""
-
-    async def drain(self) -> None:
-        """No further ones; every one received before was handed over when this returns."""
-
-
-class Subscribe(Protocol):
-    """How a host listens: `Bus.subscribe`, or what a service has instead."""
-
-    async def __call__(self, subject: str, callback: MessageCallback, /, *, queue: str) -> Subscribed: ...
-
-
 @dataclass(slots=True)
 class _Endpoint:
     listing: Listing
-    subscription: Subscribed | None = None
+    subscription: Subscription | None = None
     """None: another service has the name."""
     rival: str = ""
     """The service that offers another schema under this name, as last reported."""
@@ -59,7 +45,6 @@ class ToolHost:
         *,
         subjects: Subjects,
         group: asyncio.TaskGroup,
-        subscribe: Subscribe,
         times: JournalTimes | None,
         ask_again_s: float,
     ) -> None:
@@ -68,7 +53,6 @@ class ToolHost:
         self._service = service
         self._subjects = subjects
         self._group = group
-        self._subscribe = subscribe
         self._ask_again_s = ask_again_s
         self._services = Services(bus, service, started=started)
         self._calls = Calls(
@@ -168,7 +152,7 @@ class ToolHost:
                 self._services.hide(subject)
             elif self._endpoints.get(subject) is endpoint:
                 receiver = self._receiver(listing.served)
-                endpoint.subscription = await self._subscribe(subject, receiver, queue=QUEUE_GROUP)
+                endpoint.subscription = await self._bus.subscribe(subject, receiver, queue=QUEUE_GROUP)
                 listing.serves = True
         await self._bus.flush()
 

@@ -10,7 +10,7 @@ from tokenbus.bus import Bus, BusOptions, Login
 from tokenbus.stream_specs import bucket_stream
 from tokenbus.tool_journal import journal_bucket, journal_stream
 from tokenbus_schemas.subjects import DEFAULT_ROOT, Subjects, check_token
-from tokenbus_toolkit.host import Subscribe, ToolHost
+from tokenbus_toolkit.host import ToolHost
 from tokenbus_toolkit.journal import JournalTimes
 from tokenbus_toolkit.service import ServiceName
 from tokenbus_toolkit.tool import Tool
@@ -61,13 +61,11 @@ async def tool_host(
     drain_timeout_s: float = DRAIN_TIMEOUT_S,
     times: JournalTimes | None = None,
     ask_again_s: float = ASK_AGAIN_S,
-    subscribe: Subscribe | None = None,
 ) -> AsyncGenerator[ToolHost]:
     """Hosts `tools` on `bus` while inside; replicas of the same service share the calls.
 
     On leaving, calls that were received are run and those in hand finished; after `drain_timeout_s` they are stopped,
-    and their callers told what is known. `ask_again_s`: how often a refused name is asked for again. `subscribe`: how
-    calls are listened for, where it is not `bus.subscribe`.
+    and their callers told what is known. `ask_again_s`: how often a refused name is asked for again.
 
     Raises `ToolDefinitionError`, `ValueError` for a service name that is no token, and `BusError` when the journal can
     not be had; from inside, as an `ExceptionGroup`.
@@ -88,7 +86,6 @@ async def tool_host(
                 service,
                 subjects=subjects,
                 group=group,
-                subscribe=subscribe or bus.subscribe,
                 times=times,
                 ask_again_s=ask_again_s,
             )

@@ -79,7 +79,7 @@ async def _stop(work: Work, tool: Tool, call: ToolCall, *, reason: StopReason, l
         return Outcome(_result(tool, call, finished, limit_bytes=limit_bytes))
     ignored = not work.ended.done()
     if ignored:
-        _log.warning("a tool ignores that it was stopped", extra={**_fields(tool, call), "reason": reason})
+        _log.warning("a tool ignores that it was stopped", extra={**call_fields(tool, call), "reason": reason})
     result = results.stopped(reason, limit_s=tool.description.timeout_s, ignored=ignored)
     return Outcome(result, reason=reason, leftover=work if ignored else None)
 
@@ -94,7 +94,7 @@ def _result(tool: Tool, call: ToolCall, finished: Finished | None, *, limit_byte
     try:
         result = ToolResult(output=tool_output(finished.value), outcome="ok")
     except OutputError as error:
-        _log.error("a tool returned what is no output", extra={**_fields(tool, call), "type": error.type_name})
+        _log.error("a tool returned what is no output", extra={**call_fields(tool, call), "type": error.type_name})
         return results.unreadable_output(error.type_name)
     return limited(result, limit_bytes=limit_bytes)
 
@@ -110,9 +110,10 @@ def limited(result: ToolResult, *, limit_bytes: int) -> ToolResult:
 def _failed(tool: Tool, call: ToolCall, error: BaseException) -> ToolResult:
     """The exception's text may quote arguments, so the log has its kind and the lines that it went through."""
     where = "".join(traceback.format_tb(error.__traceback__))
-    _log.error("a tool failed", extra={**_fields(tool, call), "error": error_site(error), "where": where})
+    _log.error("a tool failed", extra={**call_fields(tool, call), "error": error_site(error), "where": where})
     return results.crashed()
 
 
-def _fields(tool: Tool, call: ToolCall) -> dict[str, object]:
+def call_fields(tool: Tool, call: ToolCall) -> dict[str, object]:
+    """What every log line about a call says."""
     return {"tool": tool.name, "tenant": call.tenant, "request_id": call.request_id, "call_id": call.call_id}

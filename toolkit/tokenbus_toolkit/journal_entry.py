@@ -12,6 +12,7 @@ Rules, from which follows that a call takes effect at most once:
 """
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -56,9 +57,7 @@ def read_entry(value: bytes) -> ClaimEntry | ResultEntry:
 
 def call_digest(call: ToolCall) -> str:
     """The same for two deliveries of one call; so that one key never answers for another call."""
-    return hashlib.blake2b(
-        f"{call.name}\0{call.arguments}".encode("utf-8", "surrogatepass"), digest_size=16
-    ).hexdigest()
+    return hashlib.blake2b(json.dumps([call.name, call.arguments]).encode(), digest_size=16).hexdigest()
 
 
 Standing = Literal["mine", "ended", "other call", "running"]

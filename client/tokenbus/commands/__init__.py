@@ -3,8 +3,14 @@
 from typing import Final
 
 from tokenbus.command import Register
-from tokenbus.commands import cancel, chat, models, watch
+from tokenbus.commands import cancel, chat, models, providers, watch
 
-BUILT_IN: Final[tuple[Register, ...]] = (chat.register, watch.register, cancel.register, models.register)
+BUILT_IN: Final[tuple[Register, ...]] = (
+    chat.register,
+    watch.register,
+    cancel.register,
+    models.register,
+    providers.register,
+)
 
 __all__ = ["BUILT_IN"]

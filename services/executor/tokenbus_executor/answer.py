@@ -1,8 +1,9 @@
 """One delivery of one request: from the work order to its terminal event.
 
-    attempt > 1?  ended before → publish the end again; events were published → fail; else go on behind a fence
+    attempt > 1?  ended before → publish the end again; else go on behind a fence: events were published → from the last
+                  checkpoint of its tools, or fail
     out of time, or stopped → end at once, without the provider
-    call the target, publish events as they come
+    call targets and run tools, round by round, publish events as they come
     terminal event: stored by compare and set, then published; whoever called us acknowledges the work last
 
 Three things may end the streaming early: the deadline, a stop message, a failing upstream. A cancel from outside is a
@@ -21,9 +22,11 @@ from tokenbus.errors import BusError
 from tokenbus_chassis.terminal import Ended, Fence, Lost, OvertakenError, Stored
 from tokenbus_executor.calls import Calls
 from tokenbus_executor.errors import StopRequest
+from tokenbus_executor.handover import Moved
 from tokenbus_executor.publisher import EventPublisher
 from tokenbus_executor.stops import Stop
 from tokenbus_executor.surroundings import Surroundings
+from tokenbus_executor.tool_loop import ToolLoop
 from tokenbus_schemas import ErrorBody, ErrorCode, Event, EventLine, RequestId, Tenant, WorkOrder, response_id
 from tokenbus_schemas.subjects import Channel
 from tokenbus_translate import Ending, ResponseAssembly, ResponseHead
@@ -37,7 +40,8 @@ _BUG: Final = ErrorBody(ErrorCode.INTERNAL_ERROR, "an error of the executor; its
 class Answer:
     """One attempt at one request."""
 
-    def __init__(self, order: WorkOrder, *, attempt: int, around: Surroundings) -> None:
+    def __init__(self, order: WorkOrder, *, attempt: int, around: Surroundings, headers: Mapping[str, str]) -> None:
+        """`headers`: those of the work."""
         self._order = order
         self._attempt = attempt
         self._around = around
@@ -47,7 +51,24 @@ class Answer:
         subject = subjects.events(self._tenant, Channel(order.channel), self._request_id, attempt)
         self._publisher = EventPublisher(around.bus, subject=subject, attempt=attempt)
         self._assembly = ResponseAssembly(_head(order, attempt=attempt))
-        self._calls = Calls(order, assembly=self._assembly, publisher=self._publisher, around=around)
+        if order.dropped:
+            self._assembly.extension["dropped"] = order.dropped
+        calls = Calls(
+            order,
+            attempt=attempt,
+            assembly=self._assembly,
+            publisher=self._publisher,
+            around=around,
+            headers=headers,
+        )
+        self._rounds = ToolLoop(
+            order,
+            attempt=attempt,
+            assembly=self._assembly,
+            publisher=self._publisher,
+            calls=calls,
+            tools=around.tools,
+        )
         self._outcome: Mapping[str, object] = {}
 
     @property
@@ -56,7 +77,7 @@ class Answer:
         return self._outcome
 
     async def run(self) -> None:
-        """Returns when the terminal event is stored and published.
+        """Returns when the terminal event is stored and published, or the work has moved to another pool.
 
         Raises `OvertakenError` where a later attempt has begun, and `BusError`.
         """
@@ -69,7 +90,7 @@ class Answer:
                 return
             expected = before.sequence
             await self._around.stops.overtake(self._order, attempt=self._attempt)
-            if await self._had_published():
+            if await self._is_lost():
                 await self._end(self._assembly.fail(_LOST), expected=expected)
                 return
         try:
@@ -78,14 +99,22 @@ class Answer:
             if isinstance(error, OvertakenError) or _is_of_bus(error):
                 raise
             _log.exception("an answer failed", extra={"request_id": self._request_id, "error": error_site(error)})
+            await self._rounds.interrupt("failed")
             events = self._assembly.fail(_BUG)
+        if isinstance(events, Moved):
+            self._outcome = {"outcome": "moved", "pool": events.pool}
+            return
         await self._end(events, expected=expected)
 
-    async def _had_published(self) -> bool:
+    async def _is_lost(self) -> bool:
+        """Whether an earlier attempt has published what this one can not go on from."""
+        taken_up = await self._rounds.take_up()
+        if taken_up != "nothing":
+            return taken_up == "lost"
         subject = self._around.topology.subjects.request_events(self._tenant, self._request_id)
         return await self._around.bus.last_message(self._around.topology.events.name, subject) is not None
 
-    async def _last_events(self) -> list[Event]:
+    async def _last_events(self) -> list[Event] | Moved:
         """Streams the answer; returns the events that are not published yet, the terminal one last."""
         order = self._order
         async with self._around.stops.watched(order, attempt=self._attempt) as stop:
@@ -96,22 +125,26 @@ class Answer:
                 async with asyncio.timeout(remaining_s):
                     ended = await self._unless_stopped(stop)
             except TimeoutError:
+                await self._rounds.interrupt("deadline")
                 return self._assembly.fail(_out_of_time(order))
         if ended is None:
+            await self._rounds.interrupt("cancelled")
             return self._assembly.cancel()
+        if isinstance(ended, Moved):
+            return ended
         if isinstance(ended, ErrorBody):
             return self._assembly.fail(ended)
         return self._assembly.finish(ended, now=int(time.time()))
 
-    async def _unless_stopped(self, stop: Stop) -> Ending | ErrorBody | None:
-        """How the upstream ended; None where a user cancelled. Raises `OvertakenError`."""
-        ended: Ending | ErrorBody | None = None
+    async def _unless_stopped(self, stop: Stop) -> Ending | ErrorBody | Moved | None:
+        """How the calls ended; None where a user cancelled. Raises `OvertakenError`."""
+        ended: Ending | ErrorBody | Moved | None = None
         said: list[StopRequest] = []
         try:
             stop.check()
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(stop.watch())
-                ended = await self._calls.run()
+                ended = await self._rounds.run()
                 watcher.cancel()
         except* StopRequest as stopped:
             said += _leaves(stopped)
@@ -129,7 +162,13 @@ class Answer:
         stored = await self._around.terminal.store(
             self._tenant, self._request_id, last.line, expected_sequence=expected
         )
-        self._outcome = {"outcome": EventLine(last.line).type}
+        head = self._assembly.head
+        self._outcome = {
+            "outcome": EventLine(last.line).type,
+            "provider": head.provider,
+            "upstream_model": head.upstream_model,
+            "api": head.api,
+        }
         match stored:
             case Stored():
                 for message in last.messages:

@@ -1,6 +1,7 @@
 """The executor put together: what it listens to, and the worker that feeds it."""
 
 import logging
+import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,14 +11,18 @@ from tokenbus_chassis.run import Parts
 from tokenbus_chassis.terminal import TerminalWriter
 from tokenbus_chassis.topology import ensure_topology
 from tokenbus_chassis.worker import Worker
-from tokenbus_executor.directory import PROVIDERS_KEY, ProviderDirectory
+from tokenbus_executor.cooldowns import CoolDowns
+from tokenbus_executor.directory import ProviderDirectory
+from tokenbus_executor.failover import Latencies
 from tokenbus_executor.keys import Keyring
 from tokenbus_executor.settings import ExecutorSettings
 from tokenbus_executor.stops import Stops
 from tokenbus_executor.surroundings import Surroundings
+from tokenbus_executor.tool_surroundings import open_tools
 from tokenbus_executor.upstreams import Upstreams
 from tokenbus_executor.work import WorkHandler
 from tokenbus_schemas import PRIORITY_CLASSES, Pool
+from tokenbus_schemas.work import PROVIDERS_KEY
 
 _log = logging.getLogger(__name__)
 
@@ -41,9 +46,12 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
         await ensure_topology(bus, topology)
         stops = Stops(bus, subjects=topology.subjects, marks=topology.cancelled.name, clock=time.time)
         await stops.listen()
+        cooldowns = CoolDowns(bus, bucket=topology.cooldown.name, policy=settings.cooling(), clock=time.time)
+        exits.push_async_callback((await bus.kv_watch(topology.cooldown.name, cooldowns.on_change)).stop)
         upstreams = await exits.enter_async_context(Upstreams.open(keyring, budgets=settings.budgets()))
         for provider, problem in (await upstreams.prepare(providers.rows)).items():
             _log.warning("a provider can not be called", extra={"provider": provider, "problem": problem})
+        tools = await exits.enter_async_context(open_tools(bus, topology=topology, limits=settings.tool_limits()))
         around = Surroundings(
             bus=bus,
             topology=topology,
@@ -51,6 +59,11 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
             stops=stops,
             providers=providers,
             upstreams=upstreams,
+            cooldowns=cooldowns,
+            latencies=Latencies(),
+            failover=settings.failover(),
+            chance=random.SystemRandom(),
+            tools=tools,
         )
         # All pools of a class before the next class: a class is more urgent than a pool is.
         consumers = [topology.work_consumer(pool, urgency).name for urgency in PRIORITY_CLASSES for pool in pools]

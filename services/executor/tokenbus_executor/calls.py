@@ -1,54 +1,188 @@
-"""The upstream calls of one answer: which target, what to send it, and how it ended."""
+"""The upstream calls of one answer: targets are called one after another until one answers.
 
-from collections.abc import Mapping
+A call leaves no trace in the response before its first useful event, so the next target starts afresh, and nobody sees
+the change. Every call's outcome is recorded at its end, where all executors see it: a stream that breaks in the middle
+counts as a failure of its target, although this answer can not be saved by another one any more.
+"""
 
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from tokenbus.errors import StreamFullError
 from tokenbus_executor.errors import UpstreamError
+from tokenbus_executor.failover import Failover, GiveUp, TargetFailure, Try, Wait
+from tokenbus_executor.handover import MAX_HOPS, Moved, hand_over, next_hop
 from tokenbus_executor.publisher import EventPublisher
 from tokenbus_executor.reading import read_upstream
 from tokenbus_executor.surroundings import Surroundings
-from tokenbus_schemas import ErrorBody, ErrorCode, RequestError, Target, WorkOrder
-from tokenbus_translate import (
-    ChatStream,
-    Ending,
-    ResponseAssembly,
-    ResponsesStream,
-    UpstreamStream,
-    responses_body,
-    to_chat,
-)
+from tokenbus_executor.upstreams import Upstream, UpstreamRequest, upstream_request
+from tokenbus_schemas import ErrorBody, ErrorCode, Pool, RequestError, Target, WorkOrder
+from tokenbus_schemas.work import Strategy
+from tokenbus_translate import Ending, ResponseAssembly
+
+_log = logging.getLogger(__name__)
+
+_NO_END: Final = ErrorBody(ErrorCode.INTERNAL_ERROR, "the upstream call returned without an end")
+_RELEASE_S: Final = 1.0
+"""How long a call that was cut short may take to tell others that they may try its target."""
+
+
+RequestFor = Callable[[Target], Mapping[str, object]]
 
 
 class Calls:
-    """Calls targets until one answers."""
+    """Calls targets until one answers; once for every round of the answer."""
 
     def __init__(
-        self, order: WorkOrder, *, assembly: ResponseAssembly, publisher: EventPublisher, around: Surroundings
+        self,
+        order: WorkOrder,
+        *,
+        attempt: int,
+        assembly: ResponseAssembly,
+        publisher: EventPublisher,
+        around: Surroundings,
+        headers: Mapping[str, str],
     ) -> None:
+        """`headers`: those of the work, for the case that it moves on."""
         self._order = order
         self._assembly = assembly
         self._publisher = publisher
         self._around = around
+        self._headers = headers
+        self._probe = f"{order.tenant}.{order.request_id}.{attempt}"
+        self._targets: Sequence[Target] = order.targets
+        self._strategy: Strategy = order.strategy
+        self._failover = self._new_failover()
+        self._recorded: set[Target] = set()
+        self._tried: list[object] = []
 
-    async def run(self) -> Ending | ErrorBody:
-        """How the answer ended, its events published; or why there is none, or no whole one. Raises `BusError`."""
-        target = self._order.targets[0]
+    def prefer(self, target: Target) -> None:
+        """Try it first from now on: another round is best put to whoever knows the conversation."""
+        self._targets, self._strategy = [target, *(other for other in self._targets if other != target)], "ordered"
+
+    async def run(self, request_for: RequestFor) -> Ending | ErrorBody | Moved:
+        """How the calls ended, the events published; why there is no answer, or no whole one; or where the work went.
+
+        `request_for`: the normalised request, as it is to be put to a target. Raises `BusError`. A cancel closes the
+        provider's connection.
+        """
+        cooldowns = self._around.cooldowns
+        self._failover = self._new_failover()
+        while True:
+            standings = [cooldowns.standing(target) for target in self._targets]
+            decision = self._failover.next(now=time.time(), deadline=self._order.deadline, standings=standings)
+            match decision:
+                case Try(position, claim):
+                    ended = await self._try(position, request_for, claim=claim)
+                    if ended is not None:
+                        return ended
+                case Wait(seconds):
+                    await cooldowns.change_within(seconds)
+                case GiveUp(error):
+                    return error
+
+    async def _try(self, position: int, request_for: RequestFor, *, claim: bool) -> Ending | ErrorBody | Moved | None:
+        """None: another target may do better."""
+        target = self._targets[position]
+        if Pool(target.pool) not in self._around.topology.pools:
+            return await self._move(position)
+        self._assembly.head = replace(
+            self._assembly.head, provider=target.provider, upstream_model=target.model, api=target.api
+        )
         try:
             row = self._around.providers.row(target.provider)
             upstream = await self._around.upstreams.upstream(target, row=row)
-            stream, body = self._request(target)
+            request = upstream_request(request_for(target), target=target, row=row, assembly=self._assembly)
         except UpstreamError as error:
-            return error.failure.error
+            self._failed(position, TargetFailure.of_upstream(error.failure))
+            return None
         except RequestError as error:
-            return error.body
-        failure = await read_upstream(upstream, body=body, stream=stream, publisher=self._publisher)
-        if failure is not None:
-            return failure.error
-        return stream.ending or ErrorBody(ErrorCode.INTERNAL_ERROR, "the upstream call returned without an end")
+            # Nothing was tried; another target's API may be able to say it.
+            self._failover.failed(position, TargetFailure.of_request(error), now=time.time())
+            return None
+        if not claim:
+            return await self._call(position, upstream, request, probe=None)
+        lease_s = upstream.budgets.connect_s + upstream.budgets.first_event_s
+        if await self._around.cooldowns.claim(target, probe=self._probe, lease_s=lease_s):
+            return await self._call(position, upstream, request, probe=self._probe)
+        return None
 
-    def _request(self, target: Target) -> tuple[UpstreamStream, Mapping[str, object]]:
-        """What reads the answer, and what to send. Raises `RequestError` for what the target's API can not say."""
-        request = self._order.request
-        if target.api == "responses":
-            return ResponsesStream(self._assembly), responses_body(request, model=target.model)
-        body = to_chat(request, model=target.model)
-        return ChatStream(self._assembly, choices=request.get("n") or 1), body
+    async def _call(
+        self, position: int, upstream: Upstream, request: UpstreamRequest, *, probe: str | None
+    ) -> Ending | ErrorBody | None:
+        target, cooldowns = upstream.target, self._around.cooldowns
+        started = time.monotonic()
+
+        async def on_first_event() -> None:
+            now = time.monotonic()
+            self._around.latencies.note(target, seconds=now - started, now=now)
+            if probe is not None:
+                await cooldowns.show_life(target, probe=probe, until=self._order.deadline)
+
+        settled = False
+        try:
+            failure = await read_upstream(
+                upstream,
+                body=request.body,
+                stream=request.stream,
+                publisher=self._publisher,
+                on_first_event=on_first_event,
+            )
+            settled = True
+        finally:
+            if probe is not None and not settled:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_RELEASE_S):
+                        await cooldowns.release(target, probe=probe)
+        if failure is None:
+            await cooldowns.end_well(target, probe=probe)
+            self.prefer(target)
+            return request.stream.ending or _NO_END
+        # One request counts once, however often it tries; but whoever claimed a target owes a verdict.
+        if probe is not None or target not in self._recorded:
+            self._recorded.add(target)
+            await cooldowns.fail(target, failure=failure)
+        self._failed(position, TargetFailure.of_upstream(failure))
+        return failure.error if request.stream.committed else None
+
+    def _failed(self, position: int, failure: TargetFailure) -> None:
+        self._failover.failed(position, failure, now=time.time())
+        target = self._targets[position]
+        said = {"provider": target.provider, "model": target.model, "api": target.api, "code": failure.error.code}
+        self._tried.append(said)
+        self._assembly.extension["tried"] = self._tried
+        _log.warning("a target failed", extra={"request_id": self._order.request_id, **said})
+
+    async def _move(self, position: int) -> Moved | None:
+        """To the queue of the target's pool, with the targets that are left."""
+        target = self._targets[position]
+        if self._order.hop >= MAX_HOPS or self._assembly.started:
+            why = "the answer has begun here" if self._assembly.started else f"the work has moved {MAX_HOPS} times"
+            problem = ErrorBody(ErrorCode.TARGET_UNAVAILABLE, f"pool {target.pool} is served elsewhere, and {why}")
+            self._failed(position, TargetFailure(problem, elsewhere=True))
+            return None
+        others = [other for other in self._failover.untried() if other is not target]
+        order = next_hop(self._order, targets=[target, *others])
+        topology = self._around.topology
+        try:
+            await hand_over(order, bus=self._around.bus, subjects=topology.subjects, headers=self._headers)
+        except StreamFullError:
+            problem = ErrorBody(ErrorCode.OVERLOADED, f"the queue of pool {target.pool} is full")
+            self._failed(position, TargetFailure(problem, elsewhere=True))
+            return None
+        return Moved(target.pool)
+
+    def _new_failover(self) -> Failover:
+        around = self._around
+        return Failover(
+            self._targets,
+            strategy=self._strategy,
+            policy=around.failover,
+            lot=around.chance.random,
+            latency_s=lambda target: around.latencies.mean_s(target, now=time.monotonic()),
+        )

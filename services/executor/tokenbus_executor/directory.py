@@ -8,9 +8,7 @@ from pydantic import ValidationError
 
 from tokenbus_executor.errors import UpstreamError
 from tokenbus_schemas import ErrorCode, ProviderRow, ProviderTable
-from tokenbus_translate import failure
-
-PROVIDERS_KEY = "providers"
+from tokenbus_translate import UpstreamFailure
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +34,8 @@ class ProviderDirectory:
         """Raises `UpstreamError` (`target_unavailable`) for a provider that the catalog no longer has."""
         row = self._rows.get(provider)
         if row is None:
-            raise UpstreamError(failure(ErrorCode.TARGET_UNAVAILABLE, f"provider {provider} left the catalog"))
+            message = f"provider {provider} left the catalog"
+            raise UpstreamError(UpstreamFailure(ErrorCode.TARGET_UNAVAILABLE, message, retry_elsewhere=True))
         return row
 
     def replace(self, value: bytes) -> None:

@@ -39,6 +39,11 @@ class EventPublisher:
         self._next_number = (attempt - 1) * ATTEMPT_STRIDE
         self._unsent: list[Event] = []
 
+    @property
+    def next_number(self) -> int:
+        """The sequence number of the next event; all before it were handed to the bus."""
+        return self._next_number
+
     async def publish(self, events: Sequence[Event]) -> None:
         """Events that arrived together, in one message unless that grows too large. Raises `BusError`.
 

@@ -1,7 +1,7 @@
 """Reads one upstream call into published events, each phase under its own budget."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -16,24 +16,28 @@ REUSE_WAIT_S: Final = 0.02
 MAX_DOCUMENT_BYTES: Final = 64 * 2**20
 """The largest answer that is taken in one piece."""
 
+OnFirstEvent = Callable[[], Awaitable[None]]
+
 
 async def read_upstream(
-    upstream: Upstream, *, body: Mapping[str, object], stream: UpstreamStream, publisher: EventPublisher
+    upstream: Upstream,
+    *,
+    body: Mapping[str, object],
+    stream: UpstreamStream,
+    publisher: EventPublisher,
+    on_first_event: OnFirstEvent,
 ) -> UpstreamFailure | None:
     """Send the request and publish its events as they come, until the upstream's own end; why there was none, or None.
 
-    Raises `BusError`. A cancel closes the provider's connection and leaves `stream` as it stands.
+    `on_first_event` is awaited once, when the first useful event has been published. Raises `BusError`. A cancel closes
+    the provider's connection and leaves `stream` as it stands.
     """
     cause: UpstreamFailure | None = None
     phase = asyncio.timeout(upstream.budgets.first_event_s)
+    reading = _Reading(stream, publisher, gap_s=upstream.budgets.event_gap_s, phase=phase, on_first=on_first_event)
     try:
         async with phase, upstream.open(body) as answer:
-            if answer.is_json:
-                await publisher.publish(stream.whole(await _document(answer)))
-            else:
-                await _stream(
-                    answer, stream=stream, publisher=publisher, gap_s=upstream.budgets.event_gap_s, phase=phase
-                )
+            await reading.run(answer)
     except TimeoutError:
         cause = _too_slow(stream, budgets=upstream.budgets)
     except UpstreamError as error:
@@ -41,25 +45,53 @@ async def read_upstream(
     await publisher.publish(stream.close(cause))
     if stream.failure is None:
         return None
-    return replace(stream.failure, message=upstream.access.hidden(stream.failure.message))
+    hidden = upstream.access.hidden
+    said = stream.failure.provider_code
+    return replace(
+        stream.failure, message=hidden(stream.failure.message), provider_code=None if said is None else hidden(said)
+    )
 
 
-async def _stream(
-    answer: UpstreamBody, *, stream: UpstreamStream, publisher: EventPublisher, gap_s: float, phase: asyncio.Timeout
-) -> None:
-    now = asyncio.get_running_loop().time
-    useful = 0
-    while chunk := await answer.next_chunk():
-        events = stream.feed(chunk)
-        if events:
-            await publisher.publish(events)
-        if stream.finished:
-            await _read_to_end(answer)
+class _Reading:
+    """One open answer."""
+
+    def __init__(
+        self,
+        stream: UpstreamStream,
+        publisher: EventPublisher,
+        *,
+        gap_s: float,
+        phase: asyncio.Timeout,
+        on_first: OnFirstEvent,
+    ) -> None:
+        self._stream = stream
+        self._publisher = publisher
+        self._gap_s = gap_s
+        self._phase = phase
+        self._on_first = on_first
+
+    async def run(self, answer: UpstreamBody) -> None:
+        if answer.is_json:
+            await self._publisher.publish(self._stream.whole(await _document(answer)))
+            if self._stream.committed:
+                await self._on_first()
             return
-        # Only progress that a reader could use counts: comments and empty deltas do not keep a stream alive.
-        if stream.useful_count != useful:
-            useful = stream.useful_count
-            phase.reschedule(now() + gap_s)
+        stream, publisher, phase = self._stream, self._publisher, self._phase
+        now = asyncio.get_running_loop().time
+        useful = 0
+        while chunk := await answer.next_chunk():
+            events = stream.feed(chunk)
+            if events:
+                await publisher.publish(events)
+            if stream.useful_count != useful:
+                if useful == 0:
+                    await self._on_first()
+                useful = stream.useful_count
+                # Only progress that a reader could use counts: keep-alives and empty deltas do not keep a stream alive.
+                phase.reschedule(now() + self._gap_s)
+            if stream.finished:
+                await _read_to_end(answer)
+                return
 
 
 async def _read_to_end(answer: UpstreamBody) -> None:

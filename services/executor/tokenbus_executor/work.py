@@ -13,6 +13,7 @@ from tokenbus_executor.answer import Answer
 from tokenbus_executor.surroundings import Surroundings
 from tokenbus_schemas import WorkOrder
 from tokenbus_schemas.headers import ORIGIN, REASON
+from tokenbus_schemas.work import ATTEMPTS_PER_HOP
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +36,15 @@ class WorkHandler:
         started = time.monotonic()
         attempt = order.attempt_base + delivery.attempt
         fields = {"request_id": order.request_id, "tenant": order.tenant, "model": order.model, "attempt": attempt}
-        answer = Answer(order, attempt=attempt, around=self._around)
+        answer = Answer(order, attempt=attempt, around=self._around, headers=delivery.headers)
         try:
             await answer.run()
         except OvertakenError as overtaken:
-            # The newer delivery owns the message: an ack from this one would take it away.
-            delivery.abandon()
+            if overtaken.newer > order.hop * ATTEMPTS_PER_HOP:
+                await delivery.ack()  # the work has moved to another pool, before we could say so
+            else:
+                # The newer delivery owns the message: an ack from this one would take it away.
+                delivery.abandon()
             _log.warning("overtaken by a later attempt", extra={**fields, "newer": overtaken.newer})
             return
         await delivery.ack()

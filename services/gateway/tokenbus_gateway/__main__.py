@@ -1,5 +1,6 @@
 """The gateway process: `tokenbus-gateway`, or `python -m tokenbus_gateway`."""
 
+import gc
 import os
 import sys
 from typing import Final
@@ -24,6 +25,10 @@ def main() -> int:
     except (AccessFileError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return BAD_KEYS
+    # Everything imported so far stays for good, and what a stream makes is freed by its counts of references. To look
+    # for circles after every 700 objects stops all streams now and then (at 1,000: first token p99 150 ms, else 40).
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     return run("gateway", lambda bus: gateway(bus, settings=settings, authenticator=authenticator), settings=settings)
 
 

@@ -1,7 +1,9 @@
 """The routes."""
 
+from importlib.metadata import version
 from typing import Final
 
+import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,6 +15,7 @@ from tokenbus_gateway.api_errors import ApiError
 from tokenbus_gateway.creations import CreateChatCompletion, CreateResponse
 from tokenbus_gateway.endpoint import Endpoint, Gate
 from tokenbus_gateway.models import GetModel, ListModels
+from tokenbus_gateway.openapi import openapi_document
 from tokenbus_gateway.stored import CancelResponse, GetResponse, NotServed
 from tokenbus_gateway.websocket import ResponsesSocket
 
@@ -24,7 +27,7 @@ _KEEP_INPUT: Final = "keep what you sent"
 class Application:
     """The ASGI application. The two busy routes are looked up; Starlette finds the others.
 
-    Its router and middleware keep eight frames per running request and wrap every `send`: 3 KiB of each stream's memory.
+    Its router and middleware keep eight frames for each running request and wrap every `send`: 3 KiB of each stream.
     """
 
     def __init__(self, gate: Gate) -> None:
@@ -42,22 +45,29 @@ class Application:
 
 
 def _routes(gate: Gate) -> list[BaseRoute]:
-    def not_served(operation: str, *, instead: str) -> NotServed:
-        return NotServed(gate, operation=operation, instead=instead)
+    def not_served(method: str, route: str, operation: str, *, instead: str) -> Route:
+        endpoint = NotServed(gate, route=route, operation=operation, instead=instead)
+        return Route(route, endpoint, methods=[method])
 
     socket = ResponsesSocket(gate)
     response = "/v1/responses/{response}"
     return [
         WebSocketRoute("/v1/responses", socket),
         WebSocketRoute("/v1", socket),
+        Route("/openapi.json", _openapi, methods=["GET"]),
         Route("/v1/models", ListModels(gate), methods=["GET"]),
         Route("/v1/models/{model:path}", GetModel(gate), methods=["GET"]),
-        Route("/v1/responses/compact", not_served("compacting", instead=_SEND_ALL), methods=["POST"]),
+        not_served("POST", "/v1/responses/compact", "compacting", instead=_SEND_ALL),
         Route(response, GetResponse(gate), methods=["GET"]),
-        Route(response, not_served("deleting a response", instead=_EXPIRES), methods=["DELETE"]),
+        not_served("DELETE", response, "deleting a response", instead=_EXPIRES),
         Route(f"{response}/cancel", CancelResponse(gate), methods=["POST"]),
-        Route(f"{response}/input_items", not_served("listing input", instead=_KEEP_INPUT), methods=["GET"]),
+        not_served("GET", f"{response}/input_items", "listing input", instead=_KEEP_INPUT),
     ]
+
+
+async def _openapi(request: Request) -> Response:
+    del request
+    return Response(orjson.dumps(openapi_document(version("tokenbus-gateway"))), media_type="application/json")
 
 
 async def _no_route(request: Request, raised: Exception) -> Response:

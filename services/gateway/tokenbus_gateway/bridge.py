@@ -16,6 +16,7 @@ from tokenbus.reader import Reader, ReadingTimes
 from tokenbus.replay import Replay
 from tokenbus.submission import PreparedRequest, submit
 from tokenbus_gateway.feed import Feed
+from tokenbus_gateway.tracing import TraceContext
 from tokenbus_schemas import Channel, ModelList, PriorityClass, RequestId, Subjects, Tenant
 from tokenbus_schemas.control import CancelStatus
 from tokenbus_schemas.headers import MAX_TIMEOUT_S, RequestHeaders
@@ -46,8 +47,7 @@ class Question:
     payload: bytes
     priority_class: PriorityClass
     timeout_s: float
-    traceparent: str | None = None
-    tracestate: str | None = None
+    trace: TraceContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,8 @@ class Bridge:
             request_id=question.request_id,
             channel=self._channel,
             timeout_s=question.timeout_s,
-            traceparent=question.traceparent,
-            tracestate=question.tracestate,
+            traceparent=question.trace.traceparent,
+            tracestate=question.trace.tracestate,
         )
         subject = self._subjects.request(question.tenant, question.priority_class)
         payload, question.payload = question.payload, b""

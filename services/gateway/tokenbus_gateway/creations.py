@@ -66,8 +66,7 @@ class Creation(Endpoint):
             payload=payload_of(body),
             priority_class=caller.granted_class(wishes.priority_class),
             timeout_s=wishes.timeout_s or gate.times.request_s,
-            traceparent=exchange.headers.get("traceparent"),
-            tracestate=exchange.headers.get("tracestate"),
+            trace=exchange.trace,
         )
 
     async def _answer(
@@ -100,6 +99,7 @@ class CreateResponse(Creation):
     """POST /v1/responses."""
 
     api: Api = "responses"
+    route = "/v1/responses"
 
     def encoder(self, exchange: Exchange, asked: Asked) -> Encoder:
         return ResponsesSSE()
@@ -112,6 +112,7 @@ class CreateChatCompletion(Creation):
     """POST /v1/chat/completions."""
 
     api: Api = "chat"
+    route = "/v1/chat/completions"
 
     def encoder(self, exchange: Exchange, asked: Asked) -> Encoder:
         return ChatSSE(EventsToChat(_chat_head(exchange, asked), include_usage=asked.include_usage))

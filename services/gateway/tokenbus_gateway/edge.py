@@ -47,14 +47,14 @@ class EdgeLimits:
 class Wire:
     """The response side of one connection, while a chunked response is being sent on it."""
 
-    __slots__ = ("_protocol",)
+    __slots__ = ("protocol",)
 
     def __init__(self, protocol: "EdgeProtocol") -> None:
-        self._protocol = protocol
+        self.protocol = protocol
 
     def watch(self, on_disconnect: Callable[[], None]) -> None:
         """Call this once the client of the response at hand is gone; at once if it is."""
-        protocol = self._protocol
+        protocol = self.protocol
         if protocol.active is None or protocol.active.disconnected:
             on_disconnect()
         else:
@@ -65,7 +65,7 @@ class Wire:
 
         After a disconnect it does nothing.
         """
-        protocol = self._protocol
+        protocol = self.protocol
         cycle = protocol.active
         if cycle is None or cycle.disconnected:
             return True
@@ -75,21 +75,21 @@ class Wire:
     async def drained(self, *, timeout_s: float) -> None:
         """Returns when the client has read enough, or is gone. Raises `TimeoutError`."""
         async with asyncio.timeout(timeout_s):
-            await self._protocol.flow.drain()
+            await self.protocol.flow.drain()
 
     def cut(self) -> None:
         """End the connection behind what was written, but not the body: nothing may take it for a whole answer."""
         self._forget()
-        self._protocol.transport.close()
+        self.protocol.transport.close()
 
     def abort(self) -> None:
         """The same, and what the client has not read is dropped."""
         self._forget()
-        self._protocol.transport.abort()
+        self.protocol.transport.abort()
 
     def _forget(self) -> None:
-        if self._protocol.active is not None:
-            self._protocol.active.disconnected = True  # else uvicorn reports a response without an end
+        if self.protocol.active is not None:
+            self.protocol.active.disconnected = True  # else uvicorn reports a response without an end
 
 
 class EdgeProtocol(HttpToolsProtocol):

@@ -18,6 +18,7 @@ from tokenbus_gateway.bridge import Bridge
 from tokenbus_gateway.exchange import Exchange
 from tokenbus_gateway.feed import ClientGoneError
 from tokenbus_gateway.limits import Meter
+from tokenbus_gateway.tracing import request_span
 from tokenbus_schemas import RequestError
 
 _log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ class Times:
     """A client that reads nothing for this long is gone."""
     request_s: float = 600.0
     """A request's whole time, queueing included, unless it says otherwise; the same as in OpenAI's SDKs."""
+    websocket_s: float = 3600.0
+    """A WebSocket's whole time; OpenAI's limit, after which its clients open a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,9 @@ class Gate:
 class Endpoint(ABC):
     """One route."""
 
+    route: str
+    """As it stands in the OpenAPI document; names the span."""
+
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
 
@@ -63,25 +69,28 @@ class Endpoint(ABC):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
-        try:
-            exchange.caller = caller = self.gate.authenticator.caller(exchange.headers.get("authorization"))
-            exchange.usage = self.gate.meter.usage(caller.key_id, caller.limits, now=time.monotonic())
-            await self.serve(exchange)
-        except ClientGoneError:
-            exchange.facts["outcome"] = "client gone"
-        except UnknownRequestError as error:
-            await exchange.refuse(response_not_found(f"resp_{error.request_id}"))
-        except Exception as error:  # noqa: BLE001 - the outermost edge of a request: its client must not wait in vain
-            await _tell(exchange, error)
-        finally:
-            exchange.log()
+        name = f"{exchange.method} {self.route}"
+        with request_span(name, exchange.headers, request_id=exchange.request_id) as span:
+            exchange.trace = span.context
+            try:
+                exchange.caller = caller = self.gate.authenticator.caller(exchange.headers.get("authorization"))
+                exchange.usage = self.gate.meter.usage(caller.key_id, caller.limits, now=time.monotonic())
+                await self.serve(exchange)
+            except ClientGoneError:
+                exchange.facts["outcome"] = "client gone"
+            except Exception as error:  # noqa: BLE001 - the outermost edge: a client must not wait in vain
+                await _tell(exchange, error)
+            finally:
+                span.note(exchange.facts)
+                exchange.log()
 
 
 async def _tell(exchange: Exchange, error: Exception) -> None:
     if not isinstance(error, RefusedError | RequestError | TokenbusError):
         extra = {"request_id": exchange.request_id, "error": error_site(error)}
         _log.error("a request failed by a mistake of ours", extra=extra)
-    told = raised_error(error)
+    unknown = isinstance(error, UnknownRequestError)
+    told = response_not_found(f"resp_{error.request_id}") if unknown else raised_error(error)
     exchange.facts["error"] = told.code or told.type
     if exchange.started:
         exchange.wire.cut()

@@ -12,6 +12,7 @@ from tokenbus_gateway.access.caller import Caller
 from tokenbus_gateway.api_errors import ApiError
 from tokenbus_gateway.edge import WIRE, Wire
 from tokenbus_gateway.limits import Usage
+from tokenbus_gateway.tracing import TraceContext
 from tokenbus_schemas import RequestId
 
 _log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class Exchange:
         self.request_id = new_request_id()
         self.caller: Caller | None = None
         self.usage: Usage | None = None
+        self.trace = TraceContext()
+        """What the bus carries on."""
         self.started = False
         """The status is out; from now on an error can only be told inside the body."""
         self.facts: dict[str, object] = {}

@@ -11,6 +11,8 @@ from tokenbus_schemas import ModelList
 class ListModels(Endpoint):
     """GET /v1/models."""
 
+    route = "/v1/models"
+
     async def serve(self, exchange: Exchange) -> None:
         models = await _usable(self, exchange)
         body = {"object": "list", "data": [_model(model) for model in models]}
@@ -19,6 +21,8 @@ class ListModels(Endpoint):
 
 class GetModel(Endpoint):
     """GET /v1/models/{id}. An id that only a pattern of the catalog serves is not listed, and not found here."""
+
+    route = "/v1/models/{model}"
 
     async def serve(self, exchange: Exchange) -> None:
         wanted = exchange.path_parameters["model"]

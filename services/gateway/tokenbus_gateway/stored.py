@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from tokenbus.errors import UnknownRequestError
-from tokenbus_gateway.api_errors import RefusedError, response_not_found
+from tokenbus_gateway.api_errors import ApiError, RefusedError, response_not_found
 from tokenbus_gateway.creations import response_json
 from tokenbus_gateway.endpoint import Endpoint, Gate
 from tokenbus_gateway.exchange import Exchange
@@ -24,8 +24,17 @@ _CANCEL_WAIT_S: Final = 5.0
 """From the cancel to the end of the response; its executor ends it within a second."""
 
 
+class _StoredSSE(ResponsesSSE):
+    """Of a response that exists: that it failed is an answer."""
+
+    def refusal(self, terminal: EventLine) -> ApiError | None:
+        return None
+
+
 class GetResponse(Endpoint):
     """GET /v1/responses/{id}, and with `?stream=true&starting_after=` its events from any number on."""
+
+    route = "/v1/responses/{response}"
 
     async def serve(self, exchange: Exchange) -> None:
         caller = exchange.caller
@@ -41,12 +50,14 @@ class GetResponse(Endpoint):
     async def _watch(self, exchange: Exchange, tenant: Tenant, identity: RequestId, *, after: int) -> EventLine:
         async with self.gate.bridge.attach(tenant, identity, after=after) as answer:
             exchange.wire.watch(answer.feed.client_gone)
-            encoder = ResponsesSSE(after=after)
+            encoder = _StoredSSE(after=after)
             return await stream_out(exchange, answer, encoder=encoder, write_s=self.gate.times.write_s)
 
 
 class CancelResponse(Endpoint):
     """POST /v1/responses/{id}/cancel. OpenAI cancels background responses only; here each one can be."""
+
+    route = "/v1/responses/{response}/cancel"
 
     async def serve(self, exchange: Exchange) -> None:
         caller = exchange.caller
@@ -68,8 +79,9 @@ class CancelResponse(Endpoint):
 class NotServed(Endpoint):
     """An operation that is known and not served yet."""
 
-    def __init__(self, gate: Gate, *, operation: str, instead: str) -> None:
+    def __init__(self, gate: Gate, *, route: str, operation: str, instead: str) -> None:
         super().__init__(gate)
+        self.route = route
         self._problem = f"{operation} is not supported yet; {instead}"
 
     async def serve(self, exchange: Exchange) -> None:

@@ -5,8 +5,10 @@ message, and the connection lives on.
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+import orjson
 from starlette.types import Send
 
 from tokenbus.error_site import error_site
@@ -22,9 +24,10 @@ from tokenbus_gateway.exchange import new_request_id
 from tokenbus_gateway.feed import ClientGoneError
 from tokenbus_gateway.relay import opening
 from tokenbus_gateway.sse import ResponsesSSE, refusal_of
+from tokenbus_gateway.tracing import TraceContext, request_span
 from tokenbus_gateway.wishes import Wishes
-from tokenbus_schemas import ErrorCode, EventLine, RequestError
-from tokenbus_translate.json_value import JsonObject, as_object
+from tokenbus_schemas import ErrorCode, EventLine, RequestError, RequestId
+from tokenbus_translate.json_value import JsonObject, as_object, parse_object
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +41,7 @@ class Client(NamedTuple):
     wishes: Wishes
     model: str | None
     """For messages that name none."""
-    traceparent: str | None
-    tracestate: str | None
+    headers: Mapping[str, str]
 
 
 class Turn(NamedTuple):
@@ -48,6 +50,9 @@ class Turn(NamedTuple):
     asked: Asked
     body: JsonObject
     refers_to: object
+    """Its `previous_response_id`, as it was sent."""
+    resolved: bool
+    """The bus does not know that it refers to anything."""
 
 
 class Turns:
@@ -99,7 +104,7 @@ class Turns:
         refers_to = body.get("previous_response_id")
         resolved = self._continuation.resolve(body)
         asked = take_asked(resolved, api="responses", provider=self._client.wishes.provider)
-        return Turn(asked, resolved, refers_to)
+        return Turn(asked, resolved, refers_to, resolved is not body)
 
     async def _answer(self, turn: Turn, facts: dict[str, object]) -> None:
         caller = self._client.caller
@@ -107,14 +112,16 @@ class Turns:
         usage = self._gate.meter.usage(caller.key_id, caller.limits, now=time.monotonic())
         usage.begin(now=time.monotonic())
         terminal: EventLine | None = None
-        try:
-            question = self._question(turn.body)
-            facts["request_id"] = question.request_id
-            terminal = await self._ask(question)
-            facts["outcome"] = terminal.type
-        finally:
-            usage.end(tokens=tokens_of(terminal) if usage.counts_tokens and terminal is not None else 0)
-            self._note(turn, terminal)
+        facts["request_id"] = request_id = new_request_id()
+        with request_span("WEBSOCKET /v1/responses", self._client.headers, request_id=request_id) as span:
+            try:
+                question = self._question(turn.body, request_id=request_id, trace=span.context)
+                terminal = await self._ask(turn, question)
+                facts["outcome"] = terminal.type
+            finally:
+                usage.end(tokens=tokens_of(terminal) if usage.counts_tokens and terminal is not None else 0)
+                self._note(turn, terminal)
+                span.note(facts)
 
     def _note(self, turn: Turn, terminal: EventLine | None) -> None:
         response = as_object(terminal.data.get("response")) if terminal is not None else None
@@ -123,24 +130,23 @@ class Turns:
         else:
             self._continuation.remember(turn.body, response)
 
-    def _question(self, body: JsonObject) -> Question:
+    def _question(self, body: JsonObject, *, request_id: RequestId, trace: TraceContext) -> Question:
         client = self._client
         return Question(
             tenant=client.caller.tenant,
-            request_id=new_request_id(),
+            request_id=request_id,
             payload=payload_of(body),
             priority_class=client.caller.granted_class(client.wishes.priority_class),
             timeout_s=client.wishes.timeout_s or self._gate.times.request_s,
-            traceparent=client.traceparent,
-            tracestate=client.tracestate,
+            trace=trace,
         )
 
-    async def _ask(self, question: Question) -> EventLine:
+    async def _ask(self, turn: Turn, question: Question) -> EventLine:
         bridge = self._gate.bridge
         unknown = False
         try:
             async with bridge.ask(question) as answer:
-                return await self._relay(answer)
+                return await self._relay(answer, refers_to=turn.refers_to if turn.resolved else None)
         except BusError:
             unknown = True  # it may have been accepted; the client will send it again
             raise
@@ -151,7 +157,7 @@ class Turns:
             if unknown or (self.client_is_gone and self._client.wishes.on_disconnect == "cancel"):
                 await bridge.abandon(question.tenant, question.request_id)
 
-    async def _relay(self, answer: Answer) -> EventLine:
+    async def _relay(self, answer: Answer, *, refers_to: object) -> EventLine:
         encoder = ResponsesSSE()
         lines = await opening(answer)
         if (refusal := refusal_of(encoder, lines)) is not None:
@@ -159,7 +165,7 @@ class Turns:
             return lines[-1]
         while True:
             for message in encoder.messages(lines):
-                await self._send_text(message)
+                await self._send_text(message if refers_to is None else _continuing(message, refers_to))
             if lines[-1].is_terminal:
                 return lines[-1]
             lines = await answer.reader.batch()
@@ -171,3 +177,12 @@ class Turns:
                 await self._send({"type": "websocket.send", "text": message.decode()})
         except (OSError, TimeoutError) as error:  # OSError: uvicorn's ClientDisconnected
             raise ClientGoneError from error
+
+
+def _continuing(message: bytes, response_id: object) -> bytes:
+    """The event, where it holds the response, with the id that the client referred to."""
+    event = parse_object(message) or {}
+    response = as_object(event.get("response"))
+    if response is None:
+        return message
+    return orjson.dumps({**event, "response": {**response, "previous_response_id": response_id}})

@@ -19,8 +19,6 @@ from tokenbus_gateway.turns import Client, Turns
 from tokenbus_gateway.wishes import read_wishes
 from tokenbus_schemas import RequestError
 
-MAX_AGE_S: Final = 3600.0
-"""OpenAI's limit; its clients open a new connection then."""
 MAX_WAITING: Final = 8
 """Messages that may wait for their turn."""
 
@@ -42,9 +40,8 @@ _FOREIGN_PAGE: Final = ApiError(403, _INVALID, None, "a page of another host may
 class ResponsesSocket:
     """The ASGI application of the route."""
 
-    def __init__(self, gate: Gate, *, max_age_s: float = MAX_AGE_S) -> None:
+    def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._max_age_s = max_age_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope)
@@ -58,11 +55,10 @@ class ResponsesSocket:
         except (RefusedError, RequestError) as error:
             await _deny(receive, send, raised_error(error))
             return
-        trace = (headers.get("traceparent"), headers.get("tracestate"))
-        client = Client(caller, wishes, query.get("model", [None])[-1], *trace)
+        client = Client(caller, wishes, query.get("model", [None])[-1], headers)
         await receive()
         await send({"type": "websocket.accept"})
-        code = await _serve(Turns(self._gate, client, send=send), receive, max_age_s=self._max_age_s)
+        code = await _serve(Turns(self._gate, client, send=send), receive, max_age_s=self._gate.times.websocket_s)
         if code is not None:
             await send({"type": "websocket.close", "code": code})
 

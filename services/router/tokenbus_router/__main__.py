@@ -5,6 +5,7 @@ from typing import Final
 
 from tokenbus_chassis.run import run
 from tokenbus_router.app import routing
+from tokenbus_router.catalog_file import CatalogFile
 from tokenbus_router.catalog_load import load_catalog
 from tokenbus_router.errors import CatalogError
 from tokenbus_router.settings import RouterSettings
@@ -16,12 +17,13 @@ BAD_CATALOG: Final = 2
 def main() -> int:
     """Run until a signal; the exit code."""
     settings = RouterSettings()
+    file = CatalogFile(settings.catalog)
     try:
-        catalog = load_catalog(settings.catalog_text())
-    except (CatalogError, OSError, UnicodeDecodeError) as error:
-        sys.stderr.write(f"the catalog {settings.catalog or 'of the package'} can not be used:\n{error}\n")
+        catalog = load_catalog(file.text())
+    except CatalogError as error:
+        sys.stderr.write(f"{file.name} can not be used:\n{error}\n")
         return BAD_CATALOG
-    return run("router", lambda bus: routing(bus, settings=settings, catalog=catalog), settings=settings)
+    return run("router", lambda bus: routing(bus, settings=settings, catalog=catalog, file=file), settings=settings)
 
 
 if __name__ == "__main__":

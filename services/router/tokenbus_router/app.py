@@ -1,54 +1,50 @@
 """The router put together: what it keeps in NATS, the worker at intake, and the calls it answers."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final
 
 from tokenbus.bus import BucketSpec, Bus
 from tokenbus_chassis.broker import ServiceBroker
 from tokenbus_chassis.run import Parts
 from tokenbus_chassis.terminal import TerminalWriter
-from tokenbus_chassis.topology import Topology, ensure_topology
+from tokenbus_chassis.topology import Topology
 from tokenbus_chassis.worker import Worker
 from tokenbus_router.admissions import Admissions
 from tokenbus_router.calls import serve_calls
 from tokenbus_router.catalog import Catalog
+from tokenbus_router.catalog_file import CatalogFile
+from tokenbus_router.catalog_keeper import CatalogKeeper
 from tokenbus_router.control import Control
 from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
 from tokenbus_router.replay import Replay
-from tokenbus_router.routing_table import compile_table, model_list, pools, provider_table
 from tokenbus_router.settings import RouterSettings
 from tokenbus_schemas import PRIORITY_CLASSES
 
-PROVIDERS_KEY: Final = "providers"
-"""Of the catalog bucket: the `ProviderTable` that executors read."""
-
 
 @asynccontextmanager
-async def routing(bus: Bus, *, settings: RouterSettings, catalog: Catalog) -> AsyncGenerator[Parts]:
-    """A router's parts. Streams, consumers and the provider table exist when it yields. Raises `BusError`."""
-    topology = settings.topology(pools=tuple(pools(catalog)))
+async def routing(
+    bus: Bus, *, settings: RouterSettings, catalog: Catalog, file: CatalogFile | None = None
+) -> AsyncGenerator[Parts]:
+    """A router's parts. Streams, consumers and the provider table exist when it yields. Raises `BusError`.
+
+    `file`: where the catalog is from; its changes are taken while inside.
+    """
+    topology = settings.topology()
     subjects = topology.subjects
     responses = _responses_bucket(topology)
-
-    async def establish() -> None:
-        """Everything that others wait for; again when the server has come back empty."""
-        await ensure_topology(bus, topology)
-        await bus.ensure_bucket(responses)
-        await bus.kv_put(topology.catalog.name, PROVIDERS_KEY, provider_table(catalog).model_dump_json().encode())
-
-    await establish()
+    keeper = CatalogKeeper(bus, settings=settings, catalog=catalog, file=file or CatalogFile(None), responses=responses)
+    await keeper.establish()
     terminal = TerminalWriter(bus, subjects=subjects, stream=topology.results.name)
     ender = Ender(bus, subjects=subjects, terminal=terminal)
     admissions = Admissions(bus, bucket=responses.name)
-    intake = Intake(compile_table(catalog), subjects, default_timeout_s=settings.request_timeout_s)
     handler = IntakeHandler(
         bus,
         subjects=subjects,
-        intake=intake,
+        intake=Intake(lambda: keeper.in_use.table, subjects, default_timeout_s=settings.request_timeout_s),
         ender=ender,
         admissions=admissions,
         dead_letters=DeadLetters(bus, subjects=subjects),
@@ -60,18 +56,21 @@ async def routing(bus: Bus, *, settings: RouterSettings, catalog: Catalog) -> As
         slots=settings.router_slots,
         handler=handler,
         ack_wait_s=settings.ack_wait_s,
-        repair=establish,
+        repair=keeper.establish,
     )
     broker = ServiceBroker(bus)
-    models = model_list(catalog).model_dump_json().encode()
     serve_calls(
         broker,
         subjects=subjects,
         replay=Replay(bus, topology=topology, admissions=admissions).page,
         control=Control(bus, topology=topology, terminal=terminal, ender=ender, admissions=admissions).call,
-        models=lambda: models,
+        models=lambda: keeper.in_use.models,
+        catalog=lambda: keeper.report().model_dump_json().encode(),
     )
-    yield Parts(workers=[worker], broker=broker)
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(keeper.follow())
+        yield Parts(workers=[worker], broker=broker)
+        following.cancel()
 
 
 def _responses_bucket(topology: Topology) -> BucketSpec:

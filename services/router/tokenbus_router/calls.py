@@ -33,7 +33,13 @@ class Answer(Protocol):
 
 
 def serve_calls(
-    broker: NatsBroker, *, subjects: Subjects, replay: Answer, control: Answer, models: Callable[[], bytes]
+    broker: NatsBroker,
+    *,
+    subjects: Subjects,
+    replay: Answer,
+    control: Answer,
+    models: Callable[[], bytes],
+    catalog: Callable[[], bytes],
 ) -> None:
     """Subscribe the services; the broker starts and stops them."""
 
@@ -49,6 +55,11 @@ def serve_calls(
     async def on_models(message: NatsMessage) -> bytes:
         del message
         return models()
+
+    @broker.subscriber(subjects.catalog(), decoder=_raw)  # no queue: each router tells what it uses
+    async def on_catalog(message: NatsMessage) -> bytes:
+        del message
+        return catalog()
 
 
 async def _raw(message: NatsMessage) -> bytes:

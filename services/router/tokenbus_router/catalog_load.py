@@ -8,37 +8,66 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tokenbus_router import yaml_text
-from tokenbus_router.catalog import Catalog, ModelEntry, ProviderEntry, TargetEntry
+from tokenbus_router.catalog import (
+    PATTERN_END,
+    Catalog,
+    ChatDialectEntry,
+    ModelEntry,
+    ProviderEntry,
+    ResponsesDialectEntry,
+    RuleEntry,
+    TargetEntry,
+    targets_of,
+)
+from tokenbus_router.catalog_default import with_default
 from tokenbus_router.catalog_rules import broken_rules
 from tokenbus_router.errors import CatalogError, CatalogProblem
 from tokenbus_router.yaml_text import Document, Path
 
-_FORMS: Final[tuple[tuple[str | None, int, type[BaseModel]], ...]] = (
-    (None, 0, Catalog),
-    ("providers", 2, ProviderEntry),
-    ("models", 2, ModelEntry),
-    ("models", 4, TargetEntry),
+_FORMS: Final[tuple[tuple[Path, type[BaseModel]], ...]] = (
+    ((), Catalog),
+    (("providers", "*"), ProviderEntry),
+    (("providers", "*", "chat"), ChatDialectEntry),
+    (("providers", "*", "responses"), ResponsesDialectEntry),
+    (("models", "*"), ModelEntry),
+    (("models", "*", "targets", "*"), TargetEntry),
+    (("rules", "*"), RuleEntry),
 )
-"""Which settings an object may have: the section it stands in, the length of its path, and its form."""
+"""Which settings an object may have, by its place; `*` is any name or number."""
 
 _NO_KEYS: Final = "must be the name of an environment variable (A-Z, 0-9 and _), never the key or address itself"
 
 
 def load_catalog(text: str) -> Catalog:
-    """The catalog in a YAML text.
+    """The catalog in a YAML text, with everything that it takes over written out.
 
     Raises `CatalogError`, which lists every problem with its path in the file, its line, and what to do.
     """
-    document = yaml_text.parse(text)
+    document = with_default(yaml_text.parse(text))
     try:
-        catalog = Catalog.model_validate(document.data)
+        catalog = _with_open_providers(Catalog.model_validate(document.data))
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         raise CatalogError(_sorted(_problem(detail, document=document) for detail in details)) from error
-    broken = [_placed(path, text=problem, document=document) for path, problem in broken_rules(catalog)]
+    taken_over = sum(path[0] == "rules" for path in document.inherited)
+    own_rules = len(catalog.rules) - taken_over
+    broken = [
+        _placed(path, text=problem, document=document) for path, problem in broken_rules(catalog, own_rules=own_rules)
+    ]
     if broken:
         raise CatalogError(_sorted(iter(broken)))
-    return catalog
+    return catalog.model_copy(update={"extends": None})
+
+
+def _with_open_providers(catalog: Catalog) -> Catalog:
+    """A provider that no model names serves whatever it is asked for under its own name."""
+    named = {target.provider for entry in catalog.models.values() for target in targets_of(entry)}
+    patterns = {
+        name + PATTERN_END: ModelEntry(targets=[name])
+        for name in catalog.providers
+        if name not in named and name + PATTERN_END not in catalog.models
+    }
+    return catalog.model_copy(update={"models": {**catalog.models, **patterns}}) if patterns else catalog
 
 
 def _sorted(problems: Iterator[CatalogProblem]) -> list[CatalogProblem]:
@@ -46,7 +75,10 @@ def _sorted(problems: Iterator[CatalogProblem]) -> list[CatalogProblem]:
 
 
 def _placed(path: Path, *, text: str, document: Document) -> CatalogProblem:
-    line = next((document.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in document.lines), None)
+    beginnings = [path[:end] for end in range(len(path), -1, -1)]
+    if path not in document.lines and any(beginning in document.inherited for beginning in beginnings):
+        return CatalogProblem(yaml_text.show_path(path), text, inherited=True)
+    line = next((document.lines[beginning] for beginning in beginnings if beginning in document.lines), None)
     return CatalogProblem(yaml_text.show_path(path), text, line)
 
 
@@ -60,12 +92,13 @@ def _problem(detail: ErrorDetails, *, document: Document) -> CatalogProblem:
 
 
 def _text(detail: ErrorDetails, *, path: Path) -> str:
+    is_variable = len(path) > 2 and (str(path[-1]).endswith("_env") or path[-2] == "header_env")
     match detail["type"]:
         case "extra_forbidden":
             return f"is no known setting; {_known_settings(path)}"
         case "missing":
             return "is missing; add it"
-        case "string_pattern_mismatch" if str(path[-1]).endswith("_env"):
+        case "string_pattern_mismatch" if is_variable:
             return _NO_KEYS  # whoever writes a key here must not read it again in a log
         case "string_pattern_mismatch":
             return "must be 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'"
@@ -78,8 +111,11 @@ def _text(detail: ErrorDetails, *, path: Path) -> str:
 
 
 def _known_settings(path: Path) -> str:
-    section, depth = path[0], len(path) - 1
-    form = next(form for name, length, form in _FORMS if length == depth and name in (None, section))
+    form = next(form for place, form in _FORMS if _is_at(path[:-1], place))
     known = list(form.model_fields)
     close = get_close_matches(str(path[-1]), known, n=1)
     return f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+
+
+def _is_at(path: Path, place: Path) -> bool:
+    return len(path) == len(place) and all(wanted in ("*", part) for part, wanted in zip(path, place, strict=True))

@@ -5,9 +5,10 @@ A setting without effect is a mistake that nobody sees until the day it was mean
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from urllib.parse import urlsplit
 
-from tokenbus_router.catalog import PATTERN_END, Catalog, ModelEntry, ProviderEntry, targets_of
+from tokenbus_router.catalog import PATTERN_END, Catalog, ModelEntry, targets_of
+from tokenbus_router.provider_checks import broken_provider
+from tokenbus_router.rule_checks import broken_parameter_rules
 from tokenbus_router.yaml_text import Path
 from tokenbus_schemas.model_id import InvalidModelIdError, ModelId
 
@@ -15,39 +16,18 @@ Broken = tuple[Path, str]
 """The place and what is wrong there."""
 
 
-def broken_rules(catalog: Catalog) -> Iterator[Broken]:
-    """Every broken rule of a catalog whose form is right."""
+def broken_rules(catalog: Catalog, *, own_rules: int) -> Iterator[Broken]:
+    """Every broken rule of a catalog whose form is right. `own_rules`: how many of its rules the file has itself."""
     for name, provider in catalog.providers.items():
-        yield from _provider(("providers", name), entry=provider)
+        for setting, problem in broken_provider(provider):
+            yield ("providers", name, *setting), problem
     for model_id, entry in catalog.models.items():
         yield from _model_id(model_id)
         yield from _targets(model_id, entry=entry, catalog=catalog)
+        yield from _strategy(model_id, entry=entry)
     yield from _aliases(catalog)
     yield from _unused_providers(catalog)
-
-
-def _provider(path: Path, *, entry: ProviderEntry) -> Iterator[Broken]:
-    problem = _url_problem(entry.base_url)
-    if problem is not None:
-        yield (*path, "base_url"), problem
-    if len(set(entry.apis)) < len(entry.apis):
-        yield (*path, "apis"), "names an API twice; remove one"
-
-
-def _url_problem(url: str) -> str | None:
-    """The URL itself is never quoted: someone may have put a key into it."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "is no URL; write one such as https://api.openai.com/v1"
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
-        return "must be a URL that starts with https:// or http://, such as https://api.openai.com/v1"
-    if parts.username is not None or parts.password is not None:
-        return "must hold no credentials; name the key's environment variable in api_key_env"
-    if parts.query or parts.fragment or url.endswith(("/", "?", "#")):
-        return "must end in the path of the API, without a slash, query or fragment: https://api.openai.com/v1"
-    return None
+    yield from broken_parameter_rules(catalog, own_rules=own_rules)
 
 
 def _model_id(model_id: str) -> Iterator[Broken]:
@@ -94,6 +74,15 @@ def _targets(model_id: str, *, entry: ModelEntry, catalog: Catalog) -> Iterator[
         yield (*path, "api"), "has no effect: every target has an api of its own; remove it"
 
 
+def _strategy(model_id: str, *, entry: ModelEntry) -> Iterator[Broken]:
+    path: Path = ("models", model_id)
+    if entry.strategy is not None and len(entry.targets) == 1:
+        yield (*path, "strategy"), "has no effect: there is one target; remove it"
+    for index, target in enumerate(targets_of(entry)):
+        if target.weight is not None and entry.strategy != "weighted":
+            yield (*path, "targets", index, "weight"), "has no effect without `strategy: weighted`; add that"
+
+
 def _suggest(name: str, *, catalog: Catalog) -> str:
     close = get_close_matches(name, catalog.providers, n=1)
     return f"did you mean {close[0]}?" if close else f"defined: {', '.join(sorted(catalog.providers))}"
@@ -126,7 +115,7 @@ def _unused_providers(catalog: Catalog) -> Iterator[Broken]:
     used = {target.provider for entry in catalog.models.values() for target in targets_of(entry)}
     for name in catalog.providers:
         if name not in used:
-            yield (
-                ("providers", name),
-                f"has no effect: no model names it; add models or a pattern {name}/*, or remove it",
+            problem = (
+                f"has no effect: no model names it, and {name}{PATTERN_END} names others; add it there, or remove it"
             )
+            yield ("providers", name), problem

@@ -22,9 +22,13 @@ class CatalogProblem:
     """What is wrong there and what to do."""
     line: int | None = None
     """Line in the file, from 1, where it is known."""
+    inherited: bool = False
+    """Whether the place is in the default catalog, which the file builds on."""
 
     def __str__(self) -> str:
         place = self.path or "catalog"
+        if self.inherited:
+            return f"{place} (of the default catalog): {self.text}"
         return f"{place}: {self.text}" if self.line is None else f"{place} (line {self.line}): {self.text}"
 
 

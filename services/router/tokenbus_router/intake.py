@@ -5,7 +5,7 @@ anything else is wrong                     Refused: `response.failed` names the 
 else                                       Admitted: a work order for the pool of the first target
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
 
@@ -98,7 +98,8 @@ _CLASSES: Final = ", ".join(PRIORITY_CLASSES)
 class Intake:
     """Decides; holds what does not change from request to request."""
 
-    table: RoutingTable
+    table: Callable[[], RoutingTable]
+    """The one in use: the catalog may change between two requests."""
     subjects: Subjects
     default_timeout_s: float
 
@@ -128,8 +129,7 @@ class Intake:
         if isinstance(body, RequestError):
             raise body
         request = check_request(body)
-        targets = route(request, table=self.table)
-        normalised = _normalised(body)
+        routed = route(request, body=_normalised(body), table=self.table())
         order = WorkOrder(
             version=1,
             request_id=asked.request_id,
@@ -141,19 +141,21 @@ class Intake:
             hop=1,
             attempt_base=0,
             model=request.model,
-            request=normalised,
-            targets=list(targets),
-            strategy="ordered",
+            request=dict(routed.body),
+            dropped=list(routed.dropped),
+            targets=list(routed.targets),
+            strategy=routed.strategy,
             recovery="fail",
+            max_tool_rounds=request.tokenbus.max_tool_rounds,
         )
         return Admitted(
             asked=asked,
-            pool=Pool(targets[0].pool),
+            pool=Pool(routed.targets[0].pool),
             priority_class=priority_class,
             payload=_dump(order),
             message_id=f"{asked.tenant}.{asked.request_id}.{order.hop}",
             headers=_trace_context(headers),
-            request=normalised,
+            request=routed.body,
         )
 
     def _address(self, subject: str) -> tuple[Tenant, PriorityClass]:

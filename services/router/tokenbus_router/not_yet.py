@@ -35,18 +35,6 @@ _ROWS: Final[tuple[_NotYet, ...]] = (
         ErrorCode.UNSUPPORTED_VALUE,
         "leave it out or send 'fail'",
     ),
-    _NotYet(
-        "tokenbus.on_unsupported",
-        lambda request: request.tokenbus.on_unsupported == "drop",
-        ErrorCode.UNSUPPORTED_VALUE,
-        "leave it out or send 'error'",
-    ),
-    _NotYet(
-        "tokenbus.max_tool_rounds",
-        lambda request: request.tokenbus.max_tool_rounds is not None,
-        ErrorCode.UNSUPPORTED_PARAMETER,
-        "leave it out: function calls end the response, for the caller to run",
-    ),
 )
 
 

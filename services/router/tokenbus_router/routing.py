@@ -1,46 +1,82 @@
 """Which targets a request goes to, and through which API. Pure.
 
-1. What later versions bring is refused by name.
+1. What later versions bring is refused by name, and so are tools and parameters that contradict themselves.
 2. The model ID gives the candidates, in the catalog's order; `tokenbus.provider` keeps those of one provider.
-3. Some parts of a request exist in one API only and decide it. Two that want different APIs are refused by name.
-4. Each candidate takes the first of its APIs that is still allowed; one without any falls out. If none is left, the
-   field that decided the API is named.
+3. Each candidate takes the first of its APIs that fits (`choosing.py`); one without any falls out.
+4. If none is left, the parameter that stood in the way is named.
+5. Parameters are left out only if the caller asked for that, and only if no candidate takes all of them; then the
+   first candidate decides which, and those that need no more left out stay behind it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from heapq import nlargest
-from typing import Final
+from typing import Final, NamedTuple
 
-from tokenbus_router.api_needs import API_NAMES, ApiNeed, api_needs
+from tokenbus_router.choosing import API_NAMES, Fit, Misfit, Objection, Wish, choose, without
 from tokenbus_router.not_yet import refuse_not_yet
+from tokenbus_router.parameters import BY_NAME, said_in
+from tokenbus_router.request_checks import check_parts
 from tokenbus_router.routing_table import Candidate, RoutingTable
+from tokenbus_router.sayable import in_callers_words
 from tokenbus_schemas.errors import ErrorCode, RequestError
 from tokenbus_schemas.model_id import InvalidModelIdError, ModelId
-from tokenbus_schemas.requests import Api, ChatRequest
-from tokenbus_schemas.work import Target
+from tokenbus_schemas.requests import ChatRequest
+from tokenbus_schemas.work import Strategy, Target
 
 _WORDS: Final = re.compile("[A-Za-z]+|[0-9]+")
 
 
-def route(request: ChatRequest, *, table: RoutingTable) -> tuple[Target, ...]:
-    """The targets of a request in the order in which to try them, at least one.
+class Route(NamedTuple):
+    """Where a request goes."""
 
-    Raises `RequestError`, whose `param` is the field that stands in the way.
-    """
+    targets: tuple[Target, ...]
+    """In the order in which to try them, at least one."""
+    strategy: Strategy
+    body: Mapping[str, object]
+    """The request in Responses' words, without what was left out."""
+    dropped: tuple[str, ...]
+    """What was left out, as the caller wrote it."""
+
+
+def route(request: ChatRequest, *, body: Mapping[str, object], table: RoutingTable) -> Route:
+    """`body`: the request in Responses' words. Raises `RequestError`, whose `param` is the field in the way."""
     refuse_not_yet(request)
+    check_parts(request)
     found = table.find(request.model)
     if found is None:
         raise _model_not_found(request.model, table=table)
     candidates = _pinned(request, candidates=found.candidates, table=table)
-    api, need = _decided_api(request)
-    if api is None:
-        return tuple(candidate.target(candidate.apis[0], name=found.name) for candidate in candidates)
-    targets = tuple(candidate.target(api, name=found.name) for candidate in candidates if api in candidate.apis)
-    if not targets:
-        raise _api_not_offered(request, api=api, need=need, candidates=candidates)
-    return targets
+    options = request.tokenbus
+    api = None if options.api == "auto" else options.api
+    wish = Wish(request, body, said_in(request), api, options.on_unsupported == "drop")
+    fits: list[Fit] = []
+    misfits: list[Misfit] = []
+    for candidate in candidates:
+        found_apis = choose(candidate, wish=wish)
+        if isinstance(found_apis, Fit):
+            fits.append(found_apis)
+        else:
+            misfits += found_apis
+    if not fits:
+        raise _none_fits(request, misfits=misfits, candidates=candidates)
+    first = min(fits, key=lambda fit: len(fit.dropped) > 0)
+    chosen = [fit for fit in fits if set(fit.dropped) <= set(first.dropped)]
+    return Route(
+        tuple(fit.target for fit in chosen),
+        found.strategy,
+        _without_the_idle(first.body, wish=wish, chosen=chosen),
+        tuple(said.path for said in first.dropped),
+    )
+
+
+def _without_the_idle(body: Mapping[str, object], *, wish: Wish, chosen: Sequence[Fit]) -> Mapping[str, object]:
+    """Values that say nothing go, where a rule is about their parameter: some providers refuse even those."""
+    idle = [
+        name for name, said in wish.said.items() if said.neutral and any(name in fit.candidate.rules for fit in chosen)
+    ]
+    return without(body, names=idle) if idle else body
 
 
 def _pinned(request: ChatRequest, *, candidates: tuple[Candidate, ...], table: RoutingTable) -> tuple[Candidate, ...]:
@@ -59,39 +95,56 @@ def _pinned(request: ChatRequest, *, candidates: tuple[Candidate, ...], table: R
     return pinned
 
 
-def _decided_api(request: ChatRequest) -> tuple[Api | None, ApiNeed | None]:
-    """The one API the request can use, if something in it decides that, and what does; None: a wish of the caller."""
-    wish: Api | None = None if request.tokenbus.api == "auto" else request.tokenbus.api
-    decider: ApiNeed | None = None
-    for need in api_needs(request):
-        if wish is not None and need.api != wish:
-            raise RequestError(
-                ErrorCode.UNSUPPORTED_PARAMETER,
-                f"{need.field}: {need.reason}, and tokenbus.api asks for {API_NAMES[wish]}; leave one of them out",
-                param=need.field,
-            )
-        if decider is None:
-            decider = need
-        elif need.api != decider.api:
-            raise RequestError(
-                ErrorCode.UNSUPPORTED_PARAMETER,
-                f"{decider.field}: {decider.reason}; {need.field} can not go with it: {need.reason}; "
-                "leave one of them out",
-                param=decider.field,
-            )
-    return (wish if decider is None else decider.api), decider
-
-
-def _api_not_offered(
-    request: ChatRequest, *, api: Api, need: ApiNeed | None, candidates: Sequence[Candidate]
-) -> RequestError:
-    offers = "; ".join(f"{candidate.provider}: {', '.join(candidate.apis)}" for candidate in candidates)
-    nobody = f"no provider of {_short(request.model)} offers that ({offers})"
-    if need is None:
-        message = f"tokenbus.api: {api!r} can not be used: {nobody}; send 'auto'"
+def _none_fits(request: ChatRequest, *, misfits: Sequence[Misfit], candidates: Sequence[Candidate]) -> RequestError:
+    """The reason of the first candidate that has the API for the request; else what decides the API."""
+    for misfit in misfits:
+        if misfit.error is not None:
+            return in_callers_words(misfit.error, request=request)
+        if all(objection.api is None for objection in misfit.objections):
+            return _refused_by_rule(request, misfit.objections[0], misfit=misfit)
+    if not misfits:
+        wanted = request.tokenbus.api
+        message = f"tokenbus.api: {wanted!r} can not be used: {_nobody(request, candidates=candidates)}; send 'auto'"
         return RequestError(ErrorCode.UNSUPPORTED_VALUE, message, param="tokenbus.api")
-    message = f"{need.field}: {need.reason}, and {nobody}; leave it out"
-    return RequestError(ErrorCode.UNSUPPORTED_PARAMETER, message, param=need.field)
+    return _wrong_api(request, misfits=misfits, candidates=candidates)
+
+
+def _refused_by_rule(request: ChatRequest, objection: Objection, *, misfit: Misfit) -> RequestError:
+    place = f"{_short(request.model)} ({misfit.candidate.provider}, {API_NAMES[misfit.target.api]})"
+    may_be_dropped = BY_NAME[objection.name].drop is not None
+    fix = "leave it out, or send tokenbus.on_unsupported 'drop'" if may_be_dropped else "leave it out"
+    if objection.allowed:
+        code = ErrorCode.UNSUPPORTED_VALUE
+        problem = f"{place} takes {', '.join(objection.allowed)}: {objection.reason}; send one of these"
+    else:
+        code = ErrorCode.UNSUPPORTED_PARAMETER
+        problem = f"{place} does not take it: {objection.reason}"
+    return RequestError(code, f"{objection.path}: {problem}; {fix}", param=objection.path)
+
+
+def _wrong_api(request: ChatRequest, *, misfits: Sequence[Misfit], candidates: Sequence[Candidate]) -> RequestError:
+    """Each candidate lacks an API for something: the first such thing, and what keeps the other API from being used."""
+    needs = [objection for misfit in misfits for objection in misfit.objections if objection.api is not None]
+    # Of chat's and Responses' needs, chat's are named first: they are the ones that may be left out.
+    first = min(needs, key=lambda need: need.api != "chat_completions")
+    other = next((need for need in needs if need.api != first.api), None)
+    if request.tokenbus.api != "auto":
+        message = (
+            f"{first.path}: {first.reason}, and tokenbus.api asks for {API_NAMES[request.tokenbus.api]}; "
+            "leave one of them out"
+        )
+    elif other is not None:
+        message = (
+            f"{first.path}: {first.reason}; {other.path} can not go with it: {other.reason}; leave one of them out"
+        )
+    else:
+        message = f"{first.path}: {first.reason}, and {_nobody(request, candidates=candidates)}; leave it out"
+    return RequestError(ErrorCode.UNSUPPORTED_PARAMETER, message, param=first.path)
+
+
+def _nobody(request: ChatRequest, *, candidates: Sequence[Candidate]) -> str:
+    offers = "; ".join(f"{candidate.provider}: {', '.join(candidate.targets)}" for candidate in candidates)
+    return f"no provider of {_short(request.model)} offers that ({offers})"
 
 
 def _model_not_found(model: str, *, table: RoutingTable) -> RequestError:

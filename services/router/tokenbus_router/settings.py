@@ -1,6 +1,5 @@
 """Settings of the router."""
 
-from importlib.resources import files
 from pathlib import Path
 
 from pydantic import Field
@@ -13,13 +12,10 @@ class RouterSettings(ServiceSettings):
     """What every service has, and the router's own."""
 
     catalog: Path | None = Field(default=None, description="Catalog file (YAML); unset: the one that ships with it.")
+    catalog_poll_s: float = Field(
+        default=1.0, gt=0, le=3600, description="How often the catalog file is looked at; a change is taken at once."
+    )
     request_timeout_s: float = Field(
         default=600.0, gt=0, le=MAX_TIMEOUT_S, description="Time of a request that names none, queueing included."
     )
     router_slots: int = Field(default=256, gt=0, description="Requests that one router works on at once.")
-
-    def catalog_text(self) -> str:
-        """The catalog file's text. Raises `OSError`."""
-        if self.catalog is None:
-            return (files("tokenbus_router") / "catalog.yaml").read_text(encoding="utf-8")
-        return self.catalog.read_text(encoding="utf-8")

@@ -30,6 +30,8 @@ class Document(NamedTuple):
     data: object
     lines: Mapping[Path, int]
     """The line, from 1, on which the value of each path starts; of a key's value, the line of the key."""
+    inherited: frozenset[Path] = frozenset()
+    """Paths of what the text does not say itself, because it builds on another one."""
 
 
 def parse(text: str) -> Document:

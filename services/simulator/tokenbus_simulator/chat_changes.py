@@ -202,7 +202,7 @@ def x_groq_lead(events: Sequence[Event]) -> Sequence[Event]:
 def x_groq_end(events: Sequence[Event]) -> Sequence[Event]:
     """`x_groq` in the last, with usage in Groq's words, which stands beside it too."""
     usage = _usage_of(events)
-    kept = [Event(no_null_usage(event.json)[0], event.tokens) for event in events if not _only_usage(event.json)]
+    kept = [event for event in events if not _only_usage(event.json)]
     told = _groq_usage(usage)
     return [*kept[:-1], _with(kept[-1], {"x_groq": {**_X_GROQ, "usage": told}, "usage": told})] if usage else events
 

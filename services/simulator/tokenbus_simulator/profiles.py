@@ -162,7 +162,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
         "together": Profile(
             "/v1",
             "https://docs.together.ai/docs/openai-api-compatibility (2026-09)",
-            quirks=("usage-on-finish", "finish-with-text", "token-ids"),
+            quirks=("finish-with-text", "usage-on-finish", "token-ids"),
             unknown=None,
         ),
         "xai": Profile(

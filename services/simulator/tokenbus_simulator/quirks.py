@@ -100,6 +100,7 @@ QUIRKS: Final[Mapping[str, Quirk]] = MappingProxyType(
         "x-groq": Quirk(
             "x_groq in first and last chunk, usage inside it and beside it",
             _GROQ,
+            chat_changes.no_null_usage,
             lead=chat_changes.x_groq_lead,
             flow=chat_changes.x_groq_end,
             plain=chat_changes.x_groq_plain,

@@ -8,22 +8,29 @@ known; here they end without a terminal event.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 
 from tokenbus_simulator.asked import RefusedError
 from tokenbus_simulator.error_styles import ErrorStyle
-from tokenbus_simulator.faults import Ending, Fault, break_stream
+from tokenbus_simulator.faults import ANSWER_FAULTS, Ending, Fault, break_stream
 from tokenbus_simulator.kept import Generation
 from tokenbus_simulator.pace import gather
 from tokenbus_simulator.plan import SSE_HEADERS, Plan, plan_plain, plan_unanswered
 from tokenbus_simulator.quirks import sse_style
 from tokenbus_simulator.script import Script
+from tokenbus_simulator.stamps import is_stamped
 from tokenbus_simulator.stored import Stored
 from tokenbus_simulator.wire import Frame
 
 _STREAMABLE_S: Final = 300.0
+
+
+class Recall(Protocol):
+    """What is said of a response that is kept."""
+
+    def __call__(self, stored: Stored, *, now: float) -> Plan: ...
 
 
 def found(stored: Stored | None, *, response_id: str) -> Stored:
@@ -35,7 +42,8 @@ def found(stored: Stored | None, *, response_id: str) -> Stored:
 
 def recall(stored: Stored, *, now: float) -> Plan:
     """The response as it is now."""
-    return plan_plain(orjson.dumps(stored.resource(now)))
+    stamps = stored.kept.stamps
+    return replace(plan_plain(orjson.dumps(stored.resource(now))), stamps=stamps, skipped_stamps=stamps)
 
 
 def cancel(stored: Stored, *, now: float) -> Plan:
@@ -46,8 +54,9 @@ def cancel(stored: Stored, *, now: float) -> Plan:
     return recall(stored, now=now)
 
 
-def deleted(stored: Stored) -> Plan:
-    """What is said of a response that was just forgotten."""
+def deleted(stored: Stored, *, now: float) -> Plan:
+    """What is said of a response that is forgotten."""
+    del now
     return plan_plain(orjson.dumps({"id": stored.id, "object": "response", "deleted": True}))
 
 
@@ -82,7 +91,8 @@ def stream_again(
 
 def _plan(script: Script, events: Sequence[tuple[float, Frame]]) -> Plan:
     frames = [frame for _, frame in events]
-    broken = break_stream(script.fault, opening=(), body=frames, after=script.after, failure=_told_already)
+    fault = None if script.fault in ANSWER_FAULTS else script.fault  # the answer's own are among its events
+    broken = break_stream(fault, opening=(), body=frames, after=script.after, failure=_no_failure)
     style = sse_style(script.quirks)
     kept = [(at_s, frame) for (at_s, _), frame in zip(events, broken.body, strict=False)]
     return Plan(
@@ -93,18 +103,18 @@ def _plan(script: Script, events: Sequence[tuple[float, Frame]]) -> Plan:
     )
 
 
-def _told_already(fault: Fault, /, *, number: int) -> Sequence[Frame]:
-    """Errors of the answer are among its events."""
+def _no_failure(fault: Fault, /, *, number: int) -> Sequence[Frame]:
     del fault, number
     return ()
 
 
 def _after(generation: Generation, number: int) -> tuple[int, Sequence[tuple[float, Frame]]]:
-    """The events after that number, and how many tokens come before them."""
+    """The events after that number, and how many tokens to be stamped come before them."""
     for position, (_, frame) in enumerate(generation.events):
         own = orjson.loads(frame.data).get("sequence_number")
         if isinstance(own, int) and own > number:
-            return sum(frame.tokens for _, frame in generation.events[:position]), generation.events[position:]
+            told = [frame for _, frame in generation.events[:position] if frame.tokens and is_stamped(frame.data)]
+            return len(told), generation.events[position:]
     return 0, ()
 
 

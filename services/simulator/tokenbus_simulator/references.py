@@ -10,9 +10,9 @@ from tokenbus_simulator.asked import RefusedError
 from tokenbus_simulator.wire import JsonObject, objects_of
 
 
-def referred(body: object) -> list[str]:
+def referred(items: object) -> list[str]:
     """The ids of the items that a request's `input` refers to."""
-    return [str(item.get("id")) for item in objects_of(body) if _is_reference(item)]
+    return [str(item.get("id")) for item in objects_of(items) if _is_reference(item)]
 
 
 def resolved(items: Iterable[JsonObject], *, known: Sequence[JsonObject]) -> list[JsonObject]:

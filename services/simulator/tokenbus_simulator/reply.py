@@ -1,9 +1,9 @@
 """Replies: from a request to the plan that answers it. Pure: the same request in the same second has the same plan."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import orjson
 
@@ -13,86 +13,24 @@ from tokenbus_simulator.chat_body import ChatBody
 from tokenbus_simulator.chat_messages import check_messages
 from tokenbus_simulator.chat_shape import ChatShape
 from tokenbus_simulator.conversation import check_conversation
-from tokenbus_simulator.faults import ANSWER_FAULTS, ErrorReply
+from tokenbus_simulator.faults import ErrorReply, Fault
 from tokenbus_simulator.ids import Ids
 from tokenbus_simulator.kept import Generation, Kept
-from tokenbus_simulator.keys import Credential, check_key
 from tokenbus_simulator.parts import Answer, Text
-from tokenbus_simulator.plan import Plan, plan_answer, plan_error, plan_plain
+from tokenbus_simulator.plan import Plan, plan_answer, plan_error, plan_plain, plan_unanswered
 from tokenbus_simulator.profiles import PROFILES, Profile
 from tokenbus_simulator.quirks import alter_plain, tells_usage
+from tokenbus_simulator.reading import Items, Reading, Received, read
 from tokenbus_simulator.references import resolved
 from tokenbus_simulator.responses_body import ResponsesBody
 from tokenbus_simulator.responses_input import check_items
 from tokenbus_simulator.responses_resource import Resource
 from tokenbus_simulator.responses_shape import ResponsesShape
-from tokenbus_simulator.rules import Request
-from tokenbus_simulator.script import PRESETS, SCRIPT_HEADER, Script, ScriptError, parse_script, script_of_model
-from tokenbus_simulator.wire import JsonObject, is_object, object_of
+from tokenbus_simulator.script import PRESETS, Script
+from tokenbus_simulator.wire import JsonObject
 
 MODELS: Final = ("gpt-4.1-mini", "sim", *(f"sim-{preset}" for preset in PRESETS))
 """What `GET /v1/models` lists; every other name works too."""
-
-_THOUGHTS: Final = 8  # tokens of reasoning of a model that always thinks
-
-
-class Earlier(NamedTuple):
-    """What a request refers to and the simulator has kept. Compared by identity, since plans are kept by it."""
-
-    items: "Items | None"
-    """The conversation up to `previous_response_id`, None if that is unknown."""
-    named: "Items | None"
-    """Items that the input names without their content."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Items:
-    """Items of earlier responses."""
-
-    items: Sequence[JsonObject]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """A request, with all that a reply depends on."""
-
-    body: bytes
-    script: Script
-    """What the scripts in model name and header are put on top of."""
-    header: str
-    """The header `x-simulator-script`; may be empty."""
-    now: int
-    """Unix seconds, for `created`."""
-    profile: str
-    """The provider its URL names."""
-    deployment: str | None
-    """The model its URL names."""
-    credential: Credential | None
-    key_needed: bool
-    earlier: Earlier
-
-
-class Reading(NamedTuple):
-    """A request, read as far as all operations have it in common."""
-
-    body: JsonObject
-    model: str
-    script: Script
-    """With the quirks of the provider."""
-    profile: Profile
-    received: Received
-
-    def known(self, fields: Collection[str]) -> JsonObject:
-        """The body with the parameters that have an effect. Raises `RefusedError`."""
-        profile = self.profile
-        thinking = bool(self.script.reasoning)
-        for rule in profile.rules:
-            rule.check(Request(self.body, self.model, thinking))
-        for name in self.body:
-            if name not in fields and name not in profile.own and profile.unknown is not None:
-                raise RefusedError(profile.unknown.format(param=name), param=name, code=profile.unknown_code)
-        kept = {name: value for name, value in self.body.items() if name in fields and name not in profile.ignored}
-        return {**kept, "model": self.model} if self.model else kept
 
 
 def reply_to_responses(reading: Reading) -> Plan:
@@ -102,7 +40,7 @@ def reply_to_responses(reading: Reading) -> Plan:
         raise _unknown_url()
     body = read_body(ResponsesBody, reading.known(ResponsesBody.model_fields))
     check_items(body.items())
-    conversation = [*_before(body, reading), *resolved(body.items(), known=_items(received.earlier.named))]
+    conversation = [*_before(body, reading), *resolved(body.items(), known=_in(received.earlier.named))]
     check_conversation(conversation)
     asked, ids, background = body.asked(conversation), Ids(), bool(body.background)
     answered = answer(script, asked=asked)
@@ -110,23 +48,25 @@ def reply_to_responses(reading: Reading) -> Plan:
     shape = ResponsesShape(
         answered.choices[0], usage=answered.usage, asked=asked, resource=resource, ids=ids, background=background
     )
-    plan = plan_answer(script, shape=shape, stream=asked.stream, error=profile.error)
     generation = Generation.of(shape, script=script, streamed=asked.stream) if background else None
-    if plan.status not in (200, None):
+    if generation and not asked.stream:
+        unanswered = plan_unanswered(script, stream=False, error=profile.error)
+        plan = unanswered or plan_plain(orjson.dumps(generation.resource(0)))
+    else:
+        plan = plan_answer(script, shape=shape, stream=asked.stream, error=profile.error)
+    plan = replace(plan, stamps=_stamps(script, answered))
+    whole = generation is not None or script.fault in (None, Fault.DRIP)
+    if profile.responses != "stateful" or body.store is False or not whole or plan.status not in (200, None):
         return plan
-    if generation and not asked.stream and plan.writes:
-        plan = plan_plain(orjson.dumps(generation.resource(0)))
     kept = Kept(
         id=resource.id,
         conversation=conversation,
         final=lambda: alter_plain(shape.plain(), quirks=script.quirks),
         retention_s=script.retention_s,
-        stamps=_stamps(script, answered),
+        stamps=plan.stamps,
         generation=generation,
     )
-    whole = generation is not None or script.fault is None or script.fault in ANSWER_FAULTS
-    keeps = profile.responses == "stateful" and body.store is not False and whole
-    return replace(plan, kept=kept if keeps else None, stamps=kept.stamps)
+    return replace(plan, kept=kept)
 
 
 def reply_to_chat(reading: Reading) -> Plan:
@@ -181,12 +121,9 @@ def refuse(error: RefusedError, *, profile: Profile) -> Plan:
 def _new_plan(reply: Reply, received: Received) -> Plan:
     profile = PROFILES[received.profile]
     try:
-        body: object = parsed(received.body) if received.body else None
-        reading = _read(body, received)
+        reading = read(received)
         profile = reading.profile
-        check_key(received.credential, demanded=reading.script.key, needed=received.key_needed)
-        if received.body and not is_object(body):
-            raise RefusedError("Invalid value for the body: expected an object.")
+        reading.check()
         return reply(reading)
     except RefusedError as error:
         return refuse(error, profile=profile)
@@ -196,60 +133,24 @@ _kept_plan = lru_cache(maxsize=16)(_new_plan)
 _LARGEST_KEPT_BODY: Final = 65536
 
 
-def parsed(body: bytes) -> object:
-    """The JSON value in `body`. Raises `RefusedError`."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise RefusedError("We could not parse the JSON body of your request.") from None
-
-
-def _read(body: object, received: Received) -> Reading:
-    fields = object_of(body)
-    named = fields.get("model", received.deployment)
-    model = named if isinstance(named, str) else ""
-    script = _script(received, model=model)
-    profile = PROFILES[script.profile or received.profile]
-    thinks = model.rpartition("/")[2].startswith(profile.thinking_models) if profile.thinking_models else False
-    if object_of(fields.get("thinking")).get("type") == "disabled":
-        script = replace(script, reasoning=0)
-    elif thinks:
-        script = replace(script, reasoning=script.reasoning or _THOUGHTS)
-    script = replace(script, quirks=(*profile.quirks, *script.quirks))
-    return Reading(fields, model, script, profile, received)
-
-
-def _script(received: Received, *, model: str) -> Script:
-    try:
-        script = script_of_model(model, base=received.script)
-    except ScriptError as error:
-        raise RefusedError(f"The script in the model name is wrong: {error}.", param="model") from error
-    try:
-        return parse_script(received.header, base=script)
-    except ScriptError as error:
-        raise RefusedError(f"The script in the header {SCRIPT_HEADER} is wrong: {error}.") from error
-
-
 def _before(body: ResponsesBody, reading: Reading) -> Sequence[JsonObject]:
     """The conversation the request goes on with. Raises `RefusedError`."""
-    stateful = reading.profile.responses == "stateful"
+    stateful, previous = reading.profile.responses == "stateful", body.previous_response_id
     if body.background and (not stateful or body.store is False):
         raise RefusedError("Background mode requires responses to be stored.", param="background")
-    if body.previous_response_id is None:
+    if previous is None:
         return ()
+    param = "previous_response_id"
     if not stateful:
-        param = "previous_response_id"
         raise RefusedError(f"Unsupported parameter: '{param}'.", param=param, code="unsupported_parameter")
-    if reading.received.earlier.items is None:
-        raise RefusedError(
-            f"Previous response with id '{body.previous_response_id}' not found.",
-            param="previous_response_id",
-            code="previous_response_not_found",
-        )
-    return reading.received.earlier.items.items
+    conversation = reading.received.earlier.conversation
+    if conversation is None:
+        message = f"Previous response with id '{previous}' not found."
+        raise RefusedError(message, param=param, code="previous_response_not_found")
+    return conversation.items
 
 
-def _items(named: Items | None) -> Sequence[JsonObject]:
+def _in(named: Items | None) -> Sequence[JsonObject]:
     return named.items if named else ()
 
 

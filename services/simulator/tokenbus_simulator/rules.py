@@ -143,8 +143,8 @@ def not_alternating(request: Request) -> str | None:
 
 def ends_with_assistant(request: Request) -> str | None:
     """A last message that is neither the user's nor a tool's."""
-    last = object_of((objects_of(request.body.get("messages")) or [{}])[-1]).get("role")
-    return "messages" if last not in ("user", "tool") else None
+    roles = [message.get("role") for _, message in _messages(request)]
+    return "messages" if roles and roles[-1] not in ("user", "tool") else None
 
 
 _SPEAKERS: Final = ("user", "assistant")

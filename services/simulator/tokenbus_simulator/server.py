@@ -13,19 +13,16 @@ from aiohttp import web
 from tokenbus_simulator.addresses import Address, Operation, address_of
 from tokenbus_simulator.asked import RefusedError
 from tokenbus_simulator.ids import stem_of
-from tokenbus_simulator.keys import Credential, check_key, credential_in
+from tokenbus_simulator.keys import check_key, credential_in
 from tokenbus_simulator.plan import Plan
 from tokenbus_simulator.playback import Occasion, play
 from tokenbus_simulator.profiles import PROFILES
-from tokenbus_simulator.recall import cancel, deleted, found, recall, stream_again, wants_stream
-from tokenbus_simulator.record import Exchange, Record
+from tokenbus_simulator.reading import Earlier, Items, Received, parsed
+from tokenbus_simulator.recall import Recall, cancel, deleted, found, recall, stream_again, wants_stream
+from tokenbus_simulator.record import Record
 from tokenbus_simulator.references import referred
 from tokenbus_simulator.reply import (
-    Earlier,
-    Items,
-    Received,
     Reply,
-    parsed,
     plan_for,
     refuse,
     reply_to_chat,
@@ -45,6 +42,9 @@ _REPLIES: Final[Mapping[Operation, Reply]] = MappingProxyType(
         Operation.MODELS: reply_to_models,
         Operation.UNKNOWN: reply_to_unknown,
     }
+)
+_RECALLS: Final[Mapping[Operation, Recall]] = MappingProxyType(
+    {Operation.RETRIEVE: recall, Operation.CANCEL: cancel, Operation.DELETE: deleted}
 )
 _ANSWERING: Final = frozenset({Operation.RESPONSES, Operation.CHAT})
 _SHUTDOWN_S: Final = 0.01  # hanging answers never end by themselves, and aiohttp takes 0 for "wait for them"
@@ -126,79 +126,54 @@ class Simulator:
         readable = _readable(body)
         exchange = self.record.open(request.method, request.path, headers=request.headers.items(), body=readable)
         address = address_of(request.method, request.path, query=request.query)
-        profile = PROFILES[address.profile]
-        credential = credential_in(request.headers, profile=profile)
+        stem = stem_of(self._seed, number=exchange.number)
         reply = _REPLIES.get(address.operation)
         if reply is None:
-            return await self._serve_stored(request, address, credential, exchange=exchange, now=now)
-        script = self._next.popleft() if self._next and address.operation in _ANSWERING else self._script
-        received = Received(
-            body=body,
-            script=script,
-            header=request.headers.get(SCRIPT_HEADER, ""),
-            now=int(time.time()),
-            profile=address.profile,
-            deployment=address.deployment,
-            credential=credential,
-            key_needed=address.mounted,
-            earlier=self._earlier(readable, now=now),
-        )
-        plan = plan_for(reply, received=received)
-        stem = stem_of(self._seed, number=exchange.number)
-        stored = Stored(kept=plan.kept, stem=stem, started=now) if plan.kept else None
-        occasion = self._occasion(plan, stored=stored, started=now, stem=stem)
+            plan, occasion = self._recall(request, address, started=now, stem=stem)
+        else:
+            received = Received(
+                body=body,
+                script=self._next.popleft() if self._next and address.operation in _ANSWERING else self._script,
+                header=request.headers.get(SCRIPT_HEADER, ""),
+                now=int(time.time()),
+                profile=address.profile,
+                deployment=address.deployment,
+                credential=credential_in(request.headers, profile=PROFILES[address.profile]),
+                key_needed=address.mounted,
+                earlier=self._earlier(readable, now=now),
+            )
+            plan = plan_for(reply, received=received)
+            occasion = self._first_occasion(plan, started=now, stem=stem)
         return await play(plan, request=request, occasion=occasion, exchange=exchange, record=self.record)
 
-    async def _serve_stored(
-        self,
-        request: web.Request,
-        address: Address,
-        credential: Credential | None,
-        *,
-        exchange: Exchange,
-        now: float,
-    ) -> web.StreamResponse:
-        stored = self._stored.get(address.response_id, now=now)
-        profile = PROFILES[address.profile]
-        again = False
-        try:
-            check_key(credential, demanded=self._script.key, needed=address.mounted)
-            stored = found(stored, response_id=address.response_id)
-            if address.operation is Operation.CANCEL:
-                plan = cancel(stored, now=now)
-            elif address.operation is Operation.DELETE:
-                self._stored.remove(stored.id)
-                plan = deleted(stored)
-            elif wants_stream(request.query):
-                script = _own_script(request)
-                plan = stream_again(stored, query=request.query, script=script, now=now, error=profile.error)
-                again = True
-            else:
-                plan = recall(stored, now=now)
-        except RefusedError as error:
-            plan = refuse(error, profile=profile)
-        stem = stem_of(self._seed, number=exchange.number)
-        occasion = Occasion(started=now, stem=stem)
-        if again and stored:
-            occasion = self._occasion(plan, stored=stored, started=stored.started, stem=stored.stem)
-        return await play(plan, request=request, occasion=occasion, exchange=exchange, record=self.record)
-
-    def _occasion(self, plan: Plan, *, stored: Stored | None, started: float, stem: str) -> Occasion:
-        background = stored is not None and stored.kept.generation is not None
-        if stored and background:
-            stored.connections += 1
+    def _first_occasion(self, plan: Plan, *, started: float, stem: str) -> Occasion:
+        """The playing of a new answer, which is kept as it begins or as it ends."""
+        if plan.kept is None:
+            return Occasion(started=started, stem=stem, stamper=_stamper(plan, []))
+        stored = Stored(kept=plan.kept, stem=stem, started=started)
+        if plan.kept.generation:
             self._stored.add(stored)
-        stamper = None
-        if plan.stamps:
-            written = stored.stamps if stored else []
-            stamper = Stamper(plan.stamps, written=written, skipped=plan.skipped_stamps)
-        return Occasion(
-            started=started,
-            stem=stem,
-            stamper=stamper,
-            stopped=stored.stopped if stored and background else None,
-            before_end=(lambda: self._stored.add(stored)) if stored and not background else None,
-        )
+            return _occasion_of(stored, plan)
+        stamper = _stamper(plan, stored.stamps)
+        return Occasion(started=started, stem=stem, stamper=stamper, before_end=lambda: self._stored.add(stored))
+
+    def _recall(self, request: web.Request, address: Address, *, started: float, stem: str) -> tuple[Plan, Occasion]:
+        """What is said of a response that was kept, and the playing of it."""
+        profile = PROFILES[address.profile]
+        try:
+            credential = credential_in(request.headers, profile=profile)
+            check_key(credential, demanded=self._script.key, needed=address.mounted)
+            stored = found(self._stored.get(address.response_id, now=started), response_id=address.response_id)
+            if address.operation is Operation.RETRIEVE and wants_stream(request.query):
+                script = _own_script(request)
+                plan = stream_again(stored, query=request.query, script=script, now=started, error=profile.error)
+                return plan, _occasion_of(stored, plan)
+            plan = _RECALLS[address.operation](stored, now=started)
+            if address.operation is Operation.DELETE:
+                self._stored.remove(stored.id)
+            return plan, Occasion(started=started, stem=stem, stamper=_stamper(plan, stored.stamps))
+        except RefusedError as error:
+            return refuse(error, profile=profile), Occasion(started=started, stem=stem)
 
     def _earlier(self, body: object, *, now: float) -> Earlier:
         """What the request refers to, looked up now, so that the reply depends on nothing else."""
@@ -222,6 +197,21 @@ class Simulator:
         del request
         self.record.clear()
         return web.Response(status=204)
+
+
+def _occasion_of(stored: Stored, plan: Plan) -> Occasion:
+    """The playing of one more stream of a background response."""
+    stored.connections += 1
+    return Occasion(
+        started=stored.started,
+        stem=stored.stem,
+        stamper=_stamper(plan, stored.stamps),
+        stopped=stored.stopped if stored.cancelled_at is None else None,
+    )
+
+
+def _stamper(plan: Plan, written: list[bytes]) -> Stamper | None:
+    return Stamper(plan.stamps, written=written, skipped=plan.skipped_stamps) if plan.stamps else None
 
 
 def _own_script(request: web.Request) -> Script | None:

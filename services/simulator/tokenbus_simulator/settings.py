@@ -17,7 +17,9 @@ class Settings(BaseSettings):
     port: int = Field(default=0, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     script: str = Field(default="", description="How to answer requests that carry no script: ttft=150;rate=60.")
     seed: str | None = Field(default=None, description="Makes ids the same on every run; random if not set.")
-    record_size: int = Field(default=1000, ge=1, description="How many received requests are remembered.")
+    record_size: int = Field(
+        default=1000, ge=1, description="How many received requests are remembered, and responses kept."
+    )
     max_body_mib: int = Field(default=64, ge=1, description="Largest request body, in MiB.")
 
     @field_validator("script")

@@ -18,6 +18,11 @@ def placeholders(count: int) -> tuple[str, ...]:
     return (_PLACEHOLDER,) * count
 
 
+def is_stamped(data: bytes) -> bool:
+    """Whether there is something to stamp in it."""
+    return _PLACEHOLDER.encode() in data
+
+
 class Stamper:
     """Stamps one stream, in order. `written` is shared by all streams of one answer: who replays it repeats them."""
 

@@ -4,9 +4,9 @@ Source: https://developers.openai.com/api/docs/guides/structured-outputs (2026-0
 required.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from tokenbus_simulator.wire import is_list, object_of, objects_of
+from tokenbus_simulator.wire import JsonObject, is_list, is_object, object_of, objects_of
 
 
 def strict_problem(schema: Mapping[str, object]) -> str | None:
@@ -26,12 +26,20 @@ def _problem(schema: Mapping[str, object], *, at: Sequence[str]) -> str | None:
         if missing:
             keys = "'required' is required to be supplied and to be an array including every key in properties."
             return f"In context={_context(at)}, {keys} Missing '{missing[0]}'."
-    inner = [(object_of(value), (*at, "properties", name)) for name, value in properties.items()]
-    inner += [(object_of(schema.get("items")), (*at, "items"))]
-    inner += [(object_of(value), (*at, "$defs", name)) for name, value in object_of(schema.get("$defs")).items()]
-    inner += [(each, (*at, "anyOf", str(index))) for index, each in enumerate(objects_of(schema.get("anyOf")))]
-    problems = (_problem(each, at=where) for each, where in inner)
+    problems = (_problem(inner, at=(*at, *where)) for inner, where in _inner(schema))
     return next((problem for problem in problems if problem), None)
+
+
+def _inner(schema: Mapping[str, object]) -> Iterator[tuple[JsonObject, tuple[str, ...]]]:
+    """The schemas directly inside `schema`, and where."""
+    for key in ("properties", "$defs"):
+        for name, value in object_of(schema.get(key)).items():
+            if is_object(value):
+                yield value, (key, name)
+    if is_object(items := schema.get("items")):
+        yield items, ("items",)
+    for index, choice in enumerate(objects_of(schema.get("anyOf"))):
+        yield choice, ("anyOf", str(index))
 
 
 def _context(steps: Sequence[str]) -> str:

@@ -1,4 +1,8 @@
-"""The tools service put together: tools of modules, HTTP endpoints and MCP servers, on one host."""
+"""The tools service put together: tools of modules, HTTP endpoints and MCP servers, on one host.
+
+Calls do not go through FastStream: a subscriber of it handles one message after another and gives the event loop away
+several times for each, so that a busy loop gets 200 to 800 calls a second through, against 4,000 on the bus itself.
+"""
 
 import asyncio
 import logging
@@ -7,11 +11,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tokenbus.bus import Bus
-from tokenbus_chassis.broker import ServiceBroker
 from tokenbus_chassis.run import Parts
 from tokenbus_toolkit import ServiceName, Tool, tool_host
 from tokenbus_tools.http_tools import http_tools
-from tokenbus_tools.listening import BrokerListening
 from tokenbus_tools.mcp_server import McpServer, McpTimes
 from tokenbus_tools.settings import ToolsSettings
 from tokenbus_tools.tools_file import ToolsFile
@@ -28,11 +30,9 @@ async def serving_tools(
     Leaving drains the calls within `drain_timeout_s`, then disconnects from MCP servers. Raises `ToolDefinitionError`,
     `ToolsFileError` and `BusError`; from inside, as an `ExceptionGroup`.
     """
-    broker = ServiceBroker(bus)
     service = ServiceName(settings.tools_service, version=settings.tools_version, description="Tokenbus tools service")
     async with (
         http_tools(file.http) as endpoints,
-        broker.answering(),
         _background() as background,  # outlives the host, whose calls in hand still need their servers
         tool_host(
             bus,
@@ -40,7 +40,6 @@ async def serving_tools(
             service=service,
             root=settings.root,
             drain_timeout_s=settings.drain_timeout_s,
-            subscribe=BrokerListening(broker),
         ) as host,
     ):
         servers = [McpServer(row, host, times=mcp_times) for row in file.mcp]

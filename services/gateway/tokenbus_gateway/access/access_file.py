@@ -134,9 +134,17 @@ class AccessFile(BaseModel):
 def read_access_file(path: Path) -> AccessFile:
     """Raises `AccessFileError`."""
     try:
-        data: object = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise AccessFileError(f"{path}: can not be read: {error.strerror}") from error
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise AccessFileError(f"{path}: can not be read: {reason}") from error
+    return parse_access_file(text, path=path)
+
+
+def parse_access_file(text: str, *, path: Path) -> AccessFile:
+    """The file's text, checked; `path` is for messages. Raises `AccessFileError`."""
+    try:
+        data: object = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise AccessFileError(f"{path}: is no YAML: {getattr(error, 'problem', None) or 'broken'}") from error
     try:

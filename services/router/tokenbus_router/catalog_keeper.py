@@ -1,0 +1,119 @@
+"""Keeps the catalog in use, and what NATS has to hold for it: consumers for its pools, rows of its providers.
+
+A changed file is taken without a restart, in this order: the queues of new pools, then the providers' rows, which wake
+the executors, then routing. What was routed before goes on as it was: nothing is taken away from NATS. A file that can
+not be used changes nothing, is told once in the log, and is part of every report until it is mended.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from tokenbus.bus import BucketSpec, Bus
+from tokenbus.error_site import error_site
+from tokenbus.errors import BusError
+from tokenbus_chassis.topology import Topology, ensure_topology
+from tokenbus_router.catalog import Catalog
+from tokenbus_router.catalog_file import CatalogFile
+from tokenbus_router.catalog_load import load_catalog
+from tokenbus_router.errors import CatalogError, CatalogProblem
+from tokenbus_router.routing_table import RoutingTable, compile_table, model_list, pools, provider_table
+from tokenbus_router.settings import RouterSettings
+from tokenbus_schemas import CatalogReport
+
+_log = logging.getLogger(__name__)
+
+PROVIDERS_KEY: Final = "providers"
+"""Of the catalog bucket: the `ProviderTable` that executors read."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogInUse:
+    """A catalog, ready to be used."""
+
+    catalog: Catalog
+    table: RoutingTable
+    models: bytes
+    """The reply to who asks for the models."""
+    since: float = field(default_factory=time.time)
+
+
+def _ready(catalog: Catalog) -> CatalogInUse:
+    return CatalogInUse(catalog, compile_table(catalog), model_list(catalog).model_dump_json().encode())
+
+
+class CatalogKeeper:
+    """Made with a catalog that is good; `file` is where it came from and is looked at again."""
+
+    def __init__(
+        self, bus: Bus, *, settings: RouterSettings, catalog: Catalog, file: CatalogFile, responses: BucketSpec
+    ) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._file = file
+        self._responses = responses
+        self._problems: tuple[CatalogProblem, ...] = ()
+        self._changing = asyncio.Lock()
+        self.in_use = _ready(catalog)
+
+    @property
+    def topology(self) -> Topology:
+        """With the pools of the catalog in use."""
+        return self._topology(self.in_use.catalog)
+
+    async def establish(self) -> None:
+        """Everything that others wait for; again when the server has come back empty. Raises `BusError`."""
+        async with self._changing:
+            await self._publish(self.in_use)
+
+    async def follow(self) -> None:
+        """Takes every change of the file, for ever."""
+        while True:
+            await asyncio.sleep(self._settings.catalog_poll_s)
+            if self._file.has_changed():
+                await self._take()
+
+    def report(self) -> CatalogReport:
+        """What is in use here, and what is wrong with the file as it is now."""
+        return CatalogReport(
+            router=f"{socket.gethostname()}-{os.getpid()}",
+            source=self._file.name,
+            since=self.in_use.since,
+            problems=[str(problem) for problem in self._problems],
+            catalog=self.in_use.catalog.model_dump(mode="json", exclude_unset=True, exclude_none=True),
+        )
+
+    async def _take(self) -> None:
+        fields: dict[str, object] = {"catalog": self._file.name}
+        try:
+            catalog = load_catalog(self._file.text())
+        except CatalogError as error:
+            self._problems = error.problems
+            problems = [str(problem) for problem in error.problems]
+            _log.error("the catalog file can not be used, keeping the last one", extra={**fields, "problems": problems})
+            return
+        self._problems = ()
+        changed = _ready(catalog)
+        try:
+            async with self._changing:
+                await self._publish(changed)
+                self.in_use = changed
+        except BusError as error:
+            self._file.forget()
+            _log.warning("the catalog is not taken yet", extra={**fields, "error": error_site(error)})
+            return
+        _log.info("catalog taken", extra={**fields, "providers": len(catalog.providers), "models": len(catalog.models)})
+
+    async def _publish(self, catalog: CatalogInUse) -> None:
+        topology = self._topology(catalog.catalog)
+        await ensure_topology(self._bus, topology)
+        await self._bus.ensure_bucket(self._responses)
+        rows = provider_table(catalog.catalog).model_dump_json().encode()
+        await self._bus.kv_put(topology.catalog.name, PROVIDERS_KEY, rows)
+
+    def _topology(self, catalog: Catalog) -> Topology:
+        return self._settings.topology(pools=tuple(pools(catalog)))

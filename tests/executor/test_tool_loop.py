@@ -1,0 +1,457 @@
+"""Function tools in an answer: who runs a call, what readers see, and what the model is told next."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.executor.conftest import BOTH_APIS, TENANT, Desk, StartExecutor, provider, target
+from tests.executor.test_executor_answers import text_of
+from tests.executor.tool_serving import Serve, asking, function, kinds, outputs, serving
+from tests.toolkit.conftest import hosted
+from tokenbus_executor.sealed_reasoning import INCLUDE
+from tokenbus_schemas.vocabulary import TOOL_PROGRESS
+from tokenbus_simulator import Simulator
+from tokenbus_toolkit import Image, ToolContext, ToolError, tool
+
+pytestmark = pytest.mark.usefixtures("executor")
+serve = pytest.fixture(serving)
+
+
+@tool
+async def add(first: int, second: int) -> int:
+    """Add two numbers."""
+    return first + second
+
+
+@tool
+async def shout(word: str) -> str:
+    """Say it loud."""
+    return word.upper()
+
+
+@pytest.mark.parametrize("api", BOTH_APIS)
+async def test_a_served_call_is_run_and_the_model_goes_on(desk: Desk, serve: Serve, api: str) -> None:
+    await serve(add)
+    events = await desk.ask('sim;call=add({"first":40,"second":2})', api=api, request=asking("add"))
+
+    response = events[-1]["response"]
+    assert response["status"] == "completed"
+    assert kinds(events) == ["function_call", "function_call_output", "message"]
+    call, output, message = response["output"]
+    assert (output["call_id"], output["output"], output["status"]) == (call["call_id"], "42", "completed")
+    assert message["content"][0]["text"] == text_of(events) != ""
+
+
+@pytest.mark.parametrize("api", BOTH_APIS)
+async def test_the_model_is_told_its_call_and_the_output_under_the_id_that_readers_saw(
+    desk: Desk, serve: Serve, simulator: Simulator, api: str
+) -> None:
+    await serve(shout)
+    events = await desk.ask('sim;call=shout({"word":"ah"})', api=api, request=asking("shout"))
+
+    call_id = events[-1]["response"]["output"][0]["call_id"]
+    told: Any = simulator.record[1].body
+    if api == "responses":
+        assert [item.get("type") for item in told["input"]] == ["message", "function_call", "function_call_output"]
+        assert (told["input"][1]["call_id"], told["input"][2]["call_id"]) == (call_id, call_id)
+        assert told["input"][2]["output"] == "AH"
+    else:
+        assert told["messages"][1]["tool_calls"][0]["id"] == call_id
+        assert told["messages"][2] == {"role": "tool", "tool_call_id": call_id, "content": "AH"}
+
+
+@pytest.mark.parametrize("api", BOTH_APIS)
+async def test_a_call_that_nobody_serves_is_left_to_the_client(desk: Desk, simulator: Simulator, api: str) -> None:
+    events = await desk.ask("sim;call=mine({})", api=api, request=asking("mine"))
+
+    assert (events[-1]["type"], kinds(events)) == ("response.completed", ["function_call"])
+    assert len(simulator.record) == 1
+
+
+@pytest.mark.parametrize("api", BOTH_APIS)
+async def test_of_both_kinds_the_served_ones_run_and_the_others_stay_open(
+    desk: Desk, serve: Serve, simulator: Simulator, api: str
+) -> None:
+    await serve(shout)
+    script = 'sim;call=shout({"word":"a"});call=mine({});call=shout({"word":"b"})'
+    events = await desk.ask(script, api=api, request=asking("shout", "mine"))
+
+    calls = events[-1]["response"]["output"][:3]
+    answered = [item["call_id"] for item in events[-1]["response"]["output"][3:]]
+    assert events[-1]["type"] == "response.completed"
+    assert outputs(events) == ["A", "B"]
+    assert answered == [calls[0]["call_id"], calls[2]["call_id"]]
+    assert len(simulator.record) == 1
+
+
+async def test_a_function_that_the_request_does_not_offer_is_not_run(desk: Desk, serve: Serve) -> None:
+    ran = Counter[str]()
+
+    @tool
+    async def secret() -> None:
+        ran["secret"] += 1
+
+    await serve(secret)
+    events = await desk.ask("sim;call=secret({})", request=asking("other"))
+
+    assert (kinds(events), ran["secret"]) == (["function_call"], 0)
+
+
+@pytest.mark.parametrize("api", BOTH_APIS)
+async def test_fifty_calls_run_at_once_and_their_outputs_stand_in_call_order(
+    desk: Desk, serve: Serve, api: str
+) -> None:
+    together = asyncio.Barrier(50)
+
+    @tool(concurrency=50)
+    async def meet(number: int) -> int:
+        """Returns when all others are here too."""
+        async with together:
+            return number
+
+    await serve(meet)
+    calls = ";".join(f'call=meet({{"number":{number}}})' for number in range(50))
+    events = await desk.ask(f"sim;{calls}", api=api, request=asking("meet"))
+
+    assert outputs(events) == [str(number) for number in range(50)]
+    assert kinds(events) == ["function_call"] * 50 + ["function_call_output"] * 50 + ["message"]
+
+
+async def test_an_output_is_shown_as_soon_as_those_before_it_are(desk: Desk, serve: Serve) -> None:
+    shown = asyncio.Event()
+
+    @tool
+    async def quick() -> str:
+        return "quick"
+
+    @tool
+    async def slow() -> str:
+        async with asyncio.timeout(5):
+            await shown.wait()
+        return "slow"
+
+    await serve(quick, slow)
+    request_id = await desk.send(
+        desk.order(target("sim;call=quick({});call=slow({});call=quick({})"), request=asking("quick", "slow"))
+    )
+    await desk.until(request_id, lambda lines: sum(b"function_call_output" in line.raw for line in lines) == 2)
+    shown.set()
+
+    assert outputs(await desk.answered(request_id)) == ["quick", "slow", "quick"]
+
+
+@pytest.mark.parametrize("api", BOTH_APIS)
+async def test_ten_rounds_end_in_one_answer_with_all_usage(
+    desk: Desk, serve: Serve, simulator: Simulator, api: str
+) -> None:
+    await serve(shout)
+    events = await desk.ask('sim;call=shout({"word":"x"});rounds=10', api=api, request=asking("shout"))
+
+    assert kinds(events) == ["function_call", "function_call_output"] * 10 + ["message"]
+    assert len(simulator.record) == 11
+    one = await desk.ask('sim;call=shout({"word":"x"})', api=api, request=asking("mine"))
+    assert events[-1]["response"]["usage"]["output_tokens"] > 10 * (one[-1]["response"]["usage"]["output_tokens"])
+
+
+@pytest.mark.parametrize("api", BOTH_APIS)
+async def test_after_the_last_round_the_model_must_answer(
+    desk: Desk, serve: Serve, simulator: Simulator, api: str
+) -> None:
+    await serve(shout)
+    events = await desk.ask(
+        'sim;call=shout({"word":"x"});rounds=9', api=api, request=asking("shout"), max_tool_rounds=2
+    )
+
+    bodies: list[Any] = [exchange.body for exchange in simulator.record]
+    assert kinds(events) == ["function_call", "function_call_output"] * 2 + ["message"]
+    assert [body.get("tool_choice") for body in bodies] == [None, None, "none"]
+
+
+async def test_rounds_are_bounded_by_the_executor_where_the_request_says_nothing(
+    desk: Desk, serve: Serve, start_executor: StartExecutor, simulator: Simulator
+) -> None:
+    await serve(shout)
+    async with start_executor(max_tool_rounds=1, executor_pools="other"):
+        await desk.publish_providers(provider(simulator), provider(simulator, name="second", pool="other"))
+        order = desk.order(
+            target('sim;call=shout({"word":"x"});rounds=9', provider="second", pool="other"), request=asking("shout")
+        )
+        events = await desk.answered(await desk.send(order))
+
+    assert kinds(events) == ["function_call", "function_call_output", "message"]
+
+
+async def test_without_rounds_no_function_is_run(desk: Desk, serve: Serve) -> None:
+    await serve(shout)
+    events = await desk.ask('sim;call=shout({"word":"x"})', request=asking("shout"), max_tool_rounds=0)
+
+    assert kinds(events) == ["function_call"]
+
+
+async def test_a_choice_that_forces_a_call_holds_for_the_first_round(
+    desk: Desk, serve: Serve, simulator: Simulator
+) -> None:
+    await serve(shout)
+    choice = {"type": "function", "name": "shout"}
+    await desk.ask("sim", request=asking("shout", tool_choice=choice))
+
+    bodies: list[Any] = [exchange.body for exchange in simulator.record]
+    assert [body["tool_choice"] for body in bodies] == [choice, "auto"]
+
+
+@pytest.mark.parametrize("api", BOTH_APIS)
+async def test_a_tool_is_named_and_its_service_defines_it(
+    desk: Desk, serve: Serve, simulator: Simulator, api: str
+) -> None:
+    await serve(add)
+    request = {"input": "Go on.", "tools": [{"type": "function", "name": "add"}]}
+    events = await desk.ask('sim;call=add({"first":1,"second":2})', api=api, request=request)
+
+    body: Any = simulator.record[0].body
+    said = body["tools"][0] if api == "responses" else body["tools"][0]["function"]
+    assert said["description"] == "Add two numbers."
+    assert said["parameters"]["required"] == ["first", "second"]
+    assert outputs(events) == ["3"]
+    assert events[-1]["response"]["tools"][0]["parameters"]["required"] == ["first", "second"]
+
+
+async def test_a_named_tool_that_nobody_offers_is_refused_by_its_place(desk: Desk, simulator: Simulator) -> None:
+    request = {"input": "Go on.", "tools": [function("mine"), {"type": "function", "name": "gone"}]}
+    events = await desk.ask(request=request)
+
+    error = events[-1]["response"]["error"]
+    assert (error["type"], error["param"]) == ("invalid_value", "tools[1]")
+    assert error["message"].startswith("tools[1]: 'gone' has no `parameters`")
+    assert len(simulator.record) == 0
+
+
+async def test_the_tenants_own_tool_hides_a_shared_one(desk: Desk, serve: Serve) -> None:
+    @tool(name="who", scope=TENANT)
+    async def own(of: str) -> str:
+        """The tenant's."""
+        return f"own {of}"
+
+    @tool(name="who")
+    async def shared(of: str) -> str:
+        """Everybody's."""
+        return f"shared {of}"
+
+    await serve(shared, service="shared")
+    await serve(own, service="own")
+    request = {"input": "Go on.", "tools": [{"type": "function", "name": "who"}]}
+    script = 'sim;call=who({"of":"it"})'
+
+    mine = await desk.ask(script, request=request)
+    assert (outputs(mine), mine[-1]["response"]["tools"][0]["description"]) == (["own it"], "The tenant's.")
+
+
+async def test_what_goes_wrong_in_a_tool_is_told_to_the_model(desk: Desk, serve: Serve) -> None:
+    @tool
+    async def taken() -> None:
+        raise ToolError("The table is taken.")
+
+    @tool
+    async def broken() -> None:
+        raise RuntimeError("internal")
+
+    @tool(timeout_s=0.05)
+    async def late() -> None:
+        await asyncio.Event().wait()
+
+    await serve(taken, broken, late)
+    events = await desk.ask(
+        'sim;call=taken({});call=broken({});call=late({});call=taken({"x":1})',
+        request=asking("taken", "broken", "late"),
+    )
+
+    said = outputs(events)
+    assert events[-1]["type"] == "response.completed"
+    assert said[0] == "The table is taken."
+    assert said[1].startswith("The tool failed with an internal error.")
+    assert said[2].startswith("The tool did not finish within its 0.05 s and was stopped.")
+    assert said[3].startswith("Invalid arguments for taken: ")
+
+
+async def test_progress_is_told_while_the_tool_runs(desk: Desk, serve: Serve) -> None:
+    seen = asyncio.Event()
+
+    @tool
+    async def walk(context: ToolContext) -> str:
+        await context.progress("half way", fraction=0.5)
+        async with asyncio.timeout(5):
+            await seen.wait()
+        return "there"
+
+    await serve(walk)
+    request_id = await desk.send(desk.order(target("sim;call=walk({})"), request=asking("walk")))
+    await desk.until(request_id, lambda lines: any(line.type == TOOL_PROGRESS for line in lines))
+    seen.set()
+    events = await desk.answered(request_id)
+
+    told = next(event for event in events if event["type"] == TOOL_PROGRESS)
+    call = events[-1]["response"]["output"][0]
+    assert (told["item_id"], told["output_index"]) == (call["id"], 0)
+    assert (told["message"], told["fraction"]) == ("half way", 0.5)
+
+
+@pytest.mark.parametrize("api", BOTH_APIS)
+async def test_an_image_reaches_the_model_where_its_api_allows(
+    desk: Desk, serve: Serve, simulator: Simulator, api: str
+) -> None:
+    @tool
+    async def draw() -> list[Any]:
+        return ["A dot.", Image.of(b"dot", media_type="image/png")]
+
+    await serve(draw)
+    events = await desk.ask("sim;call=draw({})", api=api, request=asking("draw"))
+
+    told: Any = simulator.record[1].body
+    assert [part["type"] for part in outputs(events)[0]] == ["input_text", "input_image"]
+    if api == "responses":
+        assert told["input"][2]["output"] == outputs(events)[0]
+    else:
+        assert [part["text"] for part in told["messages"][2]["content"]] == [
+            "A dot.",
+            "[an image left out: this model takes text only as the output of a tool]",
+        ]
+
+
+@pytest.mark.parametrize("store", [None, False, True])
+async def test_sealed_reasoning_goes_back_to_the_model_that_wrote_it(
+    desk: Desk, serve: Serve, simulator: Simulator, store: bool | None
+) -> None:
+    await serve(shout)
+    request = asking("shout", reasoning={"effort": "low"}, **({} if store is None else {"store": store}))
+    events = await desk.ask('sim;reasoning=5;summary=3;call=shout({"word":"x"})', request=request)
+
+    bodies: list[Any] = [exchange.body for exchange in simulator.record]
+    assert kinds(events) == ["reasoning", "function_call", "function_call_output", "reasoning", "message"]
+    assert [body["include"] for body in bodies] == [[INCLUDE], [INCLUDE]]
+    assert bodies[1]["input"][1]["encrypted_content"]
+    assert bodies[1]["input"][1]["id"] == events[-1]["response"]["output"][0]["id"]
+
+
+@pytest.mark.parametrize("store", [None, False])
+async def test_a_model_that_may_not_seal_is_not_asked_to(
+    desk: Desk, serve: Serve, simulator: Simulator, store: bool | None
+) -> None:
+    await serve(shout)
+    request = asking("shout", **({} if store is None else {"store": store}))
+    events = await desk.ask('sim;summary=3;call=shout({"word":"x"})', request=request)
+
+    bodies: list[Any] = [exchange.body for exchange in simulator.record]
+    assert events[-1]["type"] == "response.completed"
+    assert all("include" not in body for body in bodies)
+    kept = ["reasoning"] if store is None else []
+    assert [item["type"] for item in bodies[1]["input"]] == [
+        "message",
+        *kept,
+        "function_call",
+        "function_call_output",
+    ]
+
+
+async def test_reasoning_goes_back_in_the_field_that_a_chat_provider_wants(
+    desk: Desk, serve: Serve, simulator: Simulator
+) -> None:
+    await serve(shout)
+    await desk.publish_providers(provider(simulator, chat={"reasoning_field": "reasoning_content"}))
+    await desk.ask('sim;reasoning=5;call=shout({"word":"x"})', api="chat_completions", request=asking("shout"))
+
+    told: Any = simulator.record[1].body
+    assert told["messages"][1]["reasoning_content"]
+    assert told["messages"][1]["tool_calls"]
+
+
+async def test_provider_tools_stand_beside_functions(desk: Desk, serve: Serve, simulator: Simulator) -> None:
+    await serve(shout)
+    request = asking("shout")
+    request["tools"].append({"type": "web_search"})
+    events = await desk.ask('sim;provider_call=web_search;call=shout({"word":"x"})', request=request)
+
+    told: Any = simulator.record[1].body
+    assert {"web_search_call", "function_call", "function_call_output"} <= set(kinds(events))
+    assert events[-1]["type"] == "response.completed"
+    assert "web_search_call" in [item["type"] for item in told["input"]]
+
+
+async def test_a_later_round_fails_over_before_its_first_event(
+    desk: Desk, serve: Serve, simulator: Simulator, start_executor: StartExecutor
+) -> None:
+    second = provider(simulator, name="second")
+
+    @tool
+    async def unplug() -> str:
+        """Takes the provider that answered off the network."""
+        await desk.publish_providers(provider(simulator, base_url="http://127.0.0.1:1/v1"), second)
+        await simulator_knows.wait()
+        return "done"
+
+    simulator_knows = asyncio.Event()
+    await desk.publish_providers(provider(simulator), second)
+    await serve(unplug)
+    script = "sim;summary=2;call=unplug({})"
+    request_id = await desk.send(
+        desk.order(target(script), target(script, provider="second"), request=asking("unplug"))
+    )
+    await desk.until(request_id, lambda lines: any(b'"function_call"' in line.raw for line in lines))
+    simulator_knows.set()
+    events = await desk.answered(request_id)
+
+    response = events[-1]["response"]
+    assert (response["status"], response["tokenbus"]["provider"]) == ("completed", "second")
+    assert kinds(events) == ["reasoning", "function_call", "function_call_output", "reasoning", "message"]
+    told: Any = simulator.record[1].body
+    assert "reasoning" not in [item["type"] for item in told["input"]]
+
+
+async def test_calls_beyond_the_bound_of_a_round_are_not_run(
+    desk: Desk, serve: Serve, start_executor: StartExecutor, simulator: Simulator
+) -> None:
+    await serve(shout)
+    async with start_executor(max_tool_calls=2, executor_pools="other"):
+        await desk.publish_providers(provider(simulator), provider(simulator, name="second", pool="other"))
+        calls = ";".join(f'call=shout({{"word":"{word}"}})' for word in "abc")
+        order = desk.order(target(f"sim;{calls}", provider="second", pool="other"), request=asking("shout"))
+        events = await desk.answered(await desk.send(order))
+
+    assert outputs(events)[:2] == ["A", "B"]
+    assert outputs(events)[2].startswith("At most 2 calls are run at once.")
+
+
+async def test_several_choices_are_left_to_the_client(desk: Desk, serve: Serve) -> None:
+    await serve(shout)
+    request = asking("shout", n=2)
+    events = await desk.ask('sim;call=shout({"word":"x"})', api="chat_completions", request=request)
+
+    assert kinds(events) == ["function_call", "function_call"]
+
+
+async def test_an_output_near_the_limit_of_the_bus_is_defined(desk: Desk, serve: Serve) -> None:
+    @tool
+    async def much(size: int) -> str:
+        return "x" * size
+
+    await serve(much)
+    small = await desk.ask('sim;call=much({"size":400000})', request=asking("much"))
+    large = await desk.ask('sim;call=much({"size":2000000})', request=asking("much"))
+
+    assert outputs(small) == ["x" * 400_000]
+    assert "is over the limit of" in outputs(large)[0]
+    assert large[-1]["type"] == "response.completed"
+
+
+async def test_a_truncated_answer_runs_nothing(desk: Desk, serve: Serve) -> None:
+    await serve(shout)
+    events = await desk.ask('sim;finish=length;call=shout({"word":"x"})', request=asking("shout"))
+
+    assert (events[-1]["type"], kinds(events)) == ("response.incomplete", ["function_call"])
+
+
+async def test_hosts_of_another_root_are_not_asked(desk: Desk, nats_url: str) -> None:
+    async with hosted(nats_url, shout, root="elsewhere"):
+        events = await desk.ask('sim;call=shout({"word":"x"})', request=asking("shout"))
+
+    assert kinds(events) == ["function_call"]
