@@ -25,7 +25,7 @@ NAME: Final = tool_name("empty")
 async def tool_calls(nats_url: str, *, alone: int = 2000, rate: int = 1000, seconds: int = 10) -> list[Row]:
     """One tools service in its own process; `alone` calls one after another, then `rate` a second for `seconds`."""
     async with (
-        _tools_service(nats_url),
+        tools_service(nats_url),
         Bus.connect(nats_url, name="bench-caller") as bus,
         tool_caller(bus, Subjects()) as caller,
     ):
@@ -55,7 +55,8 @@ async def tool_calls(nats_url: str, *, alone: int = 2000, rate: int = 1000, seco
 
 
 @asynccontextmanager
-async def _tools_service(nats_url: str) -> AsyncGenerator[None]:
+async def tools_service(nats_url: str) -> AsyncGenerator[None]:
+    """A process that serves the empty tool, while inside."""
     environment = {**plain_environment(), "TOKENBUS_NATS_URL": nats_url, "TOKENBUS_TOOLS_MODULES": MODULE}
     with tempfile.TemporaryDirectory(prefix="tokenbus-bench-tools-") as scratch:
         starting = service("tools", "tokenbus_tools", environment=environment, scratch=Path(scratch))

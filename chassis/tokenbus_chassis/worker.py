@@ -62,15 +62,13 @@ class Worker:
     ) -> None:
         self._bus = bus
         self._stream = stream
-        self._queue_numbers = {consumer: number for number, consumer in enumerate(consumers)}
-        if len(self._queue_numbers) != len(consumers):
-            raise ValueError(f"consumers: {', '.join(consumers)} names one twice; each may serve a worker once")
-        self._pull_subjects = [f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}" for consumer in consumers]
+        self._slots = slots
+        self._times = times
+        self._set_queues(consumers)
         self._handler = handler
         self._heartbeat_s = ack_wait_s / 3 if heartbeat_s is None else heartbeat_s
         self._repair = repair
         self._retry_delays_s = retry_delays_s
-        self._book = PullBook(queues=len(consumers), slots=slots, times=times)
         self._in_hand: dict[tuple[str, int, float], tuple[Delivery, asyncio.Task[None]]] = {}
         """By identity of the message."""
         self._tasks: asyncio.TaskGroup | None = None
@@ -105,6 +103,14 @@ class Worker:
                 for side in sides:
                     side.cancel()
 
+    async def serve(self, consumers: Sequence[str]) -> None:
+        """Pull from these queues from now on; messages in hand go on, whatever queue they came from."""
+        self._set_queues(consumers)
+        self._book.running = len(self._in_hand)
+        self._troubled.clear()
+        if self._tasks is not None:
+            await self._start_over()
+
     async def stop(self) -> None:
         """Take nothing more; what was on its way is handed back. Messages in hand go on."""
         self._stopping = True
@@ -130,6 +136,13 @@ class Worker:
                 self._release(current)
                 await self._hand_back(current)
         return len(late)
+
+    def _set_queues(self, consumers: Sequence[str]) -> None:
+        self._queue_numbers = {consumer: number for number, consumer in enumerate(consumers)}
+        if len(self._queue_numbers) != len(consumers):
+            raise ValueError(f"consumers: {', '.join(consumers)} names one twice; each may serve a worker once")
+        self._pull_subjects = [f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}" for consumer in consumers]
+        self._book = PullBook(queues=len(consumers), slots=self._slots, times=self._times)
 
     async def _on_reconnect(self) -> None:
         self._missing.set()
@@ -158,7 +171,8 @@ class Worker:
         await self._pull()
 
     async def _on_delivery(self, arrived: Delivery) -> None:
-        if not self._book.delivered(self._queue_numbers[arrived.consumer], waiting=arrived.waiting):
+        queue = self._queue_numbers.get(arrived.consumer)  # None: it is not served any more
+        if queue is None or not self._book.delivered(queue, waiting=arrived.waiting):
             await self._hand_back(arrived)
             return
         running, _ = self._in_hand.get(arrived.identity, (None, None))

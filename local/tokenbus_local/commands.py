@@ -102,20 +102,29 @@ def _who_answers(simulator_url: str | None) -> str:
 
 @asynccontextmanager
 async def _until_signal() -> AsyncGenerator[asyncio.Event]:
-    """An event that SIGINT and SIGTERM set; a second one of them interrupts as usual."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
+    """An event that SIGINT and SIGTERM set; a second one of them cancels the body and raises `KeyboardInterrupt`.
+
+    The system's own way with a second SIGTERM would leave every process of ours behind: each is a session of its own.
+    """
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    stopped, forced = asyncio.Event(), asyncio.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
 
     def stop() -> None:
-        stopped.set()
-        for number in signals:
-            loop.remove_signal_handler(number)
+        if not stopped.is_set():
+            stopped.set()
+        elif main is not None and not forced.is_set():
+            forced.set()
+            main.cancel()
 
     for number in signals:
         loop.add_signal_handler(number, stop)
     try:
         yield stopped
+    except asyncio.CancelledError:
+        if forced.is_set():
+            raise KeyboardInterrupt from None
+        raise
     finally:
         for number in signals:
             loop.remove_signal_handler(number)

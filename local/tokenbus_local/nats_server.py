@@ -76,12 +76,15 @@ async def _url(process: asyncio.subprocess.Process, *, ports: Path, log: Path) -
 
 
 async def stop_process(process: asyncio.subprocess.Process, *, grace_s: float) -> int:
-    """SIGTERM, then SIGKILL after `grace_s` seconds; the exit code."""
+    """SIGTERM, then SIGKILL after `grace_s` seconds, or when cancelled; the exit code."""
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(grace_s):
                 await process.wait()
         except TimeoutError:
-            process.kill()
+            pass
+        finally:
+            if process.returncode is None:
+                process.kill()
     return await process.wait()

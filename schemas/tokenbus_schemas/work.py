@@ -63,8 +63,8 @@ class WorkOrder(BaseModel):
     request: dict[str, Any] = Field(description="Normalised request body, without `model` and `tokenbus`.")
     dropped: list[str] = Field(
         default=[],
-        description="Parameters that the targets do not take and that were left out, as the request asked for; named as "
-        "it wrote them.",
+        description="Parameters that the targets do not take and that were left out, as the request asked for; named "
+        "as it wrote them.",
     )
     targets: list[Target] = Field(min_length=1, description="In the order in which to try them.")
     strategy: Strategy = Field(

@@ -58,11 +58,12 @@ def test_a_tool_that_nobody_defines_is_named_by_its_place() -> None:
 
 
 def test_calls_are_counted_over_all_function_calls_of_a_round() -> None:
-    message = {"type": "message", "id": "msg_1"}
+    message: Json = {"type": "message", "id": "msg_1"}
     foreign = {**CALL, "call_id": "call_2", "name": "mine"}
     spaced = {**CALL, "call_id": "call_3", "namespace": "crm"}
     last = {**CALL, "call_id": "call_4", "id": "fc_4"}
-    calls = runnable_calls([message, CALL, foreign, spaced, last], first_index=10, functions=frozenset({"f"}))
+    said: list[Json] = [message, CALL, foreign, spaced, last]
+    calls = runnable_calls(said, first_index=10, functions=frozenset({"f"}))
 
     assert [(call.index, call.output_index, call.call_id) for call in calls] == [(0, 11, "call_1"), (3, 14, "call_4")]
 

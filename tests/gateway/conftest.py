@@ -1,12 +1,11 @@
 """The gateway in two surroundings: before a scripted bus in this process, and before the whole system in its own."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,15 +106,18 @@ async def gateway(
 @pytest.fixture(scope="session")
 def gateway_url(running: RunningTokenbus, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """Base URL of a gateway process before the whole running system; shared."""
-    log = tmp_path_factory.mktemp("gateway") / "gateway.log"
-    environment = {
-        **without_provider_keys(),
-        "TOKENBUS_NATS_URL": running.nats_url,
-        "TOKENBUS_GATEWAY_PORT": "0",
-    }
+    with gateway_process(running, tmp_path_factory.mktemp("gateway")) as url:
+        yield url
+
+
+@contextmanager
+def gateway_process(running: RunningTokenbus, folder: Path, **environment: str) -> Generator[str]:
+    """A gateway of its own process; its base URL. Its log in `folder` must hold no error when it ends."""
+    log = folder / "gateway.log"
+    variables = {**without_provider_keys(), "TOKENBUS_NATS_URL": running.nats_url, "TOKENBUS_GATEWAY_PORT": "0"}
     with log.open("wb") as output:
         command = [sys.executable, "-m", "tokenbus_gateway"]
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(command, env={**variables, **environment}, stdout=output, stderr=output)
         try:
             yield f"http://127.0.0.1:{_announced_port(process, log)}/v1"
         finally:
@@ -133,8 +135,3 @@ def _announced_port(process: subprocess.Popen[bytes], log: Path) -> int:
                 return int(entry["port"])
         time.sleep(0.02)
     raise AssertionError(f"the gateway did not start: {log.read_text()[-4000:]}")
-
-
-def open_files() -> int:
-    """Of this process."""
-    return len(os.listdir("/proc/self/fd"))

@@ -7,6 +7,9 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
+import pytest
+
+import tokenbus
 from tokenbus_simulator import Simulator
 
 TOKENBUS = str(Path(sys.executable).with_name("tokenbus"))
@@ -73,6 +76,28 @@ async def test_the_demo_leaves_nothing_behind_when_it_is_terminated(tmp_path: Pa
     code, errors = await finished(process)
 
     assert code == 130, errors
+    assert not [child for child in children if alive(child)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_up_ends_at_once_at_a_second_signal_and_leaves_nothing_behind(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = await started(tmp_path, "up", "--port", "-1", "--script", "ttft=5;rate=2")
+    url = (await line_with(process, "is up at")).split()[-1]
+    await line_with(process, "Try:")
+    children = children_of(process.pid)
+    assert len(children) >= 4
+    async with tokenbus.connect(url) as client:
+        async with client.stream(model="openai/sim@tokens:200", input="Hello.", on_exit="continue") as stream:
+            await anext(stream)  # so that draining takes longer than this test may
+        process.send_signal(number)
+        await line_with(process, "draining")
+        process.send_signal(number)
+        code, errors = await finished(process)
+
+    assert code == 130, errors
+    assert "Traceback" not in errors
     assert not [child for child in children if alive(child)]
 
 

@@ -33,7 +33,8 @@ providers:
 models:
   lab/one: {targets: [lab]}
 """)
-INTAKE = Intake(compile_table(CATALOG), Subjects("bus"), default_timeout_s=600.0)
+TABLE = compile_table(CATALOG)
+INTAKE = Intake(lambda: TABLE, Subjects("bus"), default_timeout_s=600.0)
 SUBJECT = "bus.requests.acme.standard"
 HEADERS = {REQUEST_ID: "r1", CHANNEL: "c1", TRACEPARENT: "00-1-2-01"}
 GOOD = {"model": "lab/one", "input": "hi"}
@@ -81,6 +82,8 @@ def test_a_good_request_becomes_a_work_order_for_its_pool() -> None:
         "attempt_base": 0,
         "model": "lab/one",
         "request": {"input": "hi"},
+        "dropped": [],
+        "max_tool_rounds": None,
         "strategy": "ordered",
         "recovery": "fail",
     }
@@ -166,7 +169,7 @@ def test_a_message_that_can_not_be_answered_is_dead_with_the_reason(
         (
             arrival(raw=b'{"model":"lab/one","input":[{"x":' + b"[" * 400 + b"]" * 400 + b"}]}"),
             ErrorCode.INVALID_VALUE,
-            None,
+            "input",
         ),
     ],
 )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tokenbus_router.catalog_file import CatalogFile
+from tokenbus_router.catalog_load import load_catalog
 from tokenbus_router.settings import RouterSettings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and notify sockets are POSIX")
@@ -64,4 +66,4 @@ async def test_it_announces_that_it_is_ready_and_ends_cleanly_on_sigterm(
 
 def test_the_default_catalog_is_used_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOKENBUS_CATALOG", raising=False)
-    assert "openai/gpt-4.1-mini" in RouterSettings().catalog_text()
+    assert "openai/gpt-4.1-mini" in load_catalog(CatalogFile(RouterSettings().catalog).text()).models

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenbus_router.catalog_load import load_catalog
-from tokenbus_router.routing import route
+from tokenbus_router.routing import Route, route
 from tokenbus_router.routing_table import compile_table, model_list, pools, provider_table
 from tokenbus_schemas import ErrorBody, ErrorCode, RequestError, Target, check_request
 from tokenbus_schemas.requests import Api, ApiChoice
+from tokenbus_translate import to_responses
 
 CATALOG = load_catalog("""\
 providers:
@@ -35,9 +36,14 @@ models:
 TABLE = compile_table(CATALOG)
 
 
+def found(model: str, **fields: Any) -> Route:
+    body = {"model": model, "input": "hi", **fields}
+    said = to_responses({name: value for name, value in body.items() if name not in ("model", "tokenbus")})
+    return route(check_request(body), body=said, table=TABLE)
+
+
 def routed(model: str = "lab/one", **fields: Any) -> list[str]:
-    request = check_request({"model": model, "input": "hi", **fields})
-    return [f"{target.provider}:{target.model}:{target.api}" for target in route(request, table=TABLE)]
+    return [f"{target.provider}:{target.model}:{target.api}" for target in found(model, **fields).targets]
 
 
 def refused(model: str = "lab/one", **fields: Any) -> ErrorBody:
@@ -67,8 +73,7 @@ def test_a_model_id_gives_its_targets_in_the_order_of_the_catalog(model: str, ta
 
 
 def test_a_target_carries_the_pool_of_its_provider() -> None:
-    targets = route(check_request({"model": "lab/many", "input": "hi"}), table=TABLE)
-    assert [target.pool for target in targets] == ["shared", "both", "answers"]
+    assert [target.pool for target in found("lab/many").targets] == ["shared", "both", "answers"]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +217,6 @@ def test_a_wished_api_that_no_target_has_is_refused(model: str, api: str) -> Non
         ({"background": True}, "background"),
         ({"tokenbus": {"recovery": "resume"}}, "tokenbus.recovery"),
         ({"tokenbus": {"recovery": "restart"}}, "tokenbus.recovery"),
-        ({"tokenbus": {"on_unsupported": "drop"}}, "tokenbus.on_unsupported"),
     ],
 )
 def test_what_later_versions_bring_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
@@ -239,9 +243,9 @@ optional_fields = st.fixed_dictionaries(
 )
 
 
-def route_or_error(body: dict[str, Any]) -> tuple[Target, ...] | ErrorBody:
+def route_or_error(model: str, fields: dict[str, Any]) -> tuple[Target, ...] | ErrorBody:
     try:
-        return route(check_request(body), table=TABLE)
+        return found(model, **fields).targets
     except RequestError as error:
         return error.body
 
@@ -249,7 +253,7 @@ def route_or_error(body: dict[str, Any]) -> tuple[Target, ...] | ErrorBody:
 @given(st.sampled_from([*TABLE.exact, "both/x", "lab/x"]), optional_fields)
 def test_every_request_gets_fitting_targets_or_an_error_that_names_a_field(model: str, fields: dict[str, Any]) -> None:
     offered: dict[str, tuple[Api, ...]] = {row.name: row.apis for row in provider_table(CATALOG).providers}
-    match route_or_error({"model": model, "input": "hi", **fields}):
+    match route_or_error(model, fields):
         case ErrorBody(param=param):
             assert param is not None
         case targets:

@@ -80,10 +80,12 @@ class ToolHost:
         added: dict[str, _Endpoint] = {}
         for tool in tools:
             subject = self._subject(tool)
-            if subject in self._endpoints:
+            if subject in self._endpoints or subject in added:
                 raise ToolDefinitionError(tool.name, f"is defined twice in scope {tool.description.scope!r}")
-            added[subject] = self._endpoints[subject] = _Endpoint(Listing(ServedTool(tool), since=""))
-        await self._open(added)
+            added[subject] = _Endpoint(Listing(ServedTool(tool)))
+        self._endpoints |= added
+        if added:
+            await self._open(added)
 
     def has(self, tool: Tool) -> bool:
         """Whether this host has a tool of this scope and name, refused or not."""

@@ -42,8 +42,8 @@ class JournalTimes:
     """How often a running call renews its claim."""
     give_up_s: float = 30.0
     """How long a journal that does not answer is asked again."""
-    keep_s: float = 600.0
-    """An entry lives this much longer than its request."""
+    keep_s: float = 60.0
+    """An entry lives this much longer than its request, for clocks that differ."""
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ def as_run(function: Callable[[], object], *, on_loop: bool) -> Run:
 
 def runs_async(function: Callable[..., object], *, tool: str) -> bool:
     """Whether calling it gives an awaitable. Raises `ToolDefinitionError` for a generator."""
-    called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
-    if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
+    callables = (function, getattr(function, "__call__", function))  # noqa: B004 - an object may be callable
+    if any(inspect.isasyncgenfunction(each) or inspect.isgeneratorfunction(each) for each in callables):
         raise ToolDefinitionError(tool, "it yields; return the whole output, and use ToolContext.progress on the way")
-    return inspect.iscoroutinefunction(called)
+    return any(inspect.iscoroutinefunction(each) for each in callables)

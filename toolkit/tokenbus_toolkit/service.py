@@ -39,17 +39,25 @@ class ServiceName:
     description: str = ""
 
 
-@dataclass(slots=True)
 class Listing:
-    """A tool as this host lists it. `since`: ISO 8601, UTC; `serves`: it takes calls, else it asks whether it may."""
+    """A tool as this host lists it."""
 
-    served: ServedTool
-    since: str
-    serves: bool = False
+    def __init__(self, served: ServedTool) -> None:
+        self.served: Final = served
+        self.since = ""
+        """ISO 8601, UTC."""
+        self.serves = False
+        """It takes calls; else it asks whether it may."""
+        self._description = served.tool.description.model_dump_json()
+
+    @property
+    def size(self) -> int:
+        """Of the description, in bytes."""
+        return len(self._description.encode())
 
     def metadata(self) -> dict[str, str]:
         """Of its endpoint."""
-        metadata = {TOOL_METADATA: self.served.tool.description.model_dump_json(), SINCE_METADATA: self.since}
+        metadata = {TOOL_METADATA: self._description, SINCE_METADATA: self.since}
         return metadata if self.serves else {**metadata, CANDIDATE_METADATA: "yes"}
 
 
@@ -169,6 +177,5 @@ class Services:
 
     def _has_room(self, instance: Instance, added: Listing) -> bool:
         """Half of the payload limit is left for the quotes that JSON inside JSON needs."""
-        listed = [*instance.endpoints.values(), added]
-        size = sum(len(listing.served.tool.description.model_dump_json().encode()) for listing in listed)
+        size = added.size + sum(listing.size for listing in instance.endpoints.values())
         return size <= self._bus.max_payload // 2

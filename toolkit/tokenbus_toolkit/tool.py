@@ -19,8 +19,8 @@ class ToolLimits:
 
     concurrency: int = 64
     """Runs at the same time; further calls wait their turn."""
-    max_waiting: int = 1000
-    """Calls that wait their turn; further ones are refused with an error output."""
+    max_waiting: int = 10_000
+    """Calls that wait their turn, ten seconds' worth at a thousand a second; further ones are refused, in words."""
     max_output_bytes: int = MAX_OUTPUT_BYTES
     """Of the result as sent. A larger output is replaced by an error output that names the limit."""
 

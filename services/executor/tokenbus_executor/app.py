@@ -1,6 +1,6 @@
 """The executor put together: what it listens to, and the worker that feeds it."""
 
-import logging
+import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator
@@ -15,22 +15,21 @@ from tokenbus_executor.cooldowns import CoolDowns
 from tokenbus_executor.directory import ProviderDirectory
 from tokenbus_executor.failover import Latencies
 from tokenbus_executor.keys import Keyring
+from tokenbus_executor.pools import ServedPools
 from tokenbus_executor.settings import ExecutorSettings
 from tokenbus_executor.stops import Stops
 from tokenbus_executor.surroundings import Surroundings
 from tokenbus_executor.tool_surroundings import open_tools
 from tokenbus_executor.upstreams import Upstreams
 from tokenbus_executor.work import WorkHandler
-from tokenbus_schemas import PRIORITY_CLASSES, Pool
 from tokenbus_schemas.work import PROVIDERS_KEY
-
-_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -> AsyncGenerator[Parts]:
     """An executor's parts. Waits until a router has published the providers. Raises `BusError`."""
-    await ensure_topology(bus, settings.topology())
+    topology = settings.topology()
+    await ensure_topology(bus, topology)
     async with AsyncExitStack() as exits:
         providers = ProviderDirectory()
 
@@ -38,23 +37,20 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
             if change.key == PROVIDERS_KEY and change.value is not None:
                 providers.replace(change.value)
 
-        watch = await bus.kv_watch(settings.topology().catalog.name, on_change)
+        watch = await bus.kv_watch(topology.catalog.name, on_change)
         exits.push_async_callback(watch.stop)
-        await providers.known()
-        pools = [Pool(name) for name in settings.pools() or providers.pools]
-        topology = settings.topology(pools=tuple(pools))
-        await ensure_topology(bus, topology)
+        upstreams = await exits.enter_async_context(Upstreams.open(keyring, budgets=settings.budgets()))
+        pools = ServedPools(bus, settings=settings, providers=providers, upstreams=upstreams)
+        await pools.start()
         stops = Stops(bus, subjects=topology.subjects, marks=topology.cancelled.name, clock=time.time)
         await stops.listen()
         cooldowns = CoolDowns(bus, bucket=topology.cooldown.name, policy=settings.cooling(), clock=time.time)
         exits.push_async_callback((await bus.kv_watch(topology.cooldown.name, cooldowns.on_change)).stop)
-        upstreams = await exits.enter_async_context(Upstreams.open(keyring, budgets=settings.budgets()))
-        for provider, problem in (await upstreams.prepare(providers.rows)).items():
-            _log.warning("a provider can not be called", extra={"provider": provider, "problem": problem})
         tools = await exits.enter_async_context(open_tools(bus, topology=topology, limits=settings.tool_limits()))
         around = Surroundings(
             bus=bus,
             topology=topology,
+            pools=pools,
             terminal=TerminalWriter(bus, subjects=topology.subjects, stream=topology.results.name),
             stops=stops,
             providers=providers,
@@ -65,15 +61,16 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
             chance=random.SystemRandom(),
             tools=tools,
         )
-        # All pools of a class before the next class: a class is more urgent than a pool is.
-        consumers = [topology.work_consumer(pool, urgency).name for urgency in PRIORITY_CLASSES for pool in pools]
         worker = Worker(
             bus,
             stream=topology.work.name,
-            consumers=consumers,
+            consumers=pools.consumers,
             slots=settings.slots,
             handler=WorkHandler(around),
             ack_wait_s=settings.ack_wait_s,
-            repair=lambda: ensure_topology(bus, topology),
+            repair=pools.ensure,
         )
-        yield Parts(workers=[worker])
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(pools.follow(worker))
+            yield Parts(workers=[worker])
+            following.cancel()

@@ -21,7 +21,7 @@ from tokenbus_executor.publisher import EventPublisher
 from tokenbus_executor.reading import read_upstream
 from tokenbus_executor.surroundings import Surroundings
 from tokenbus_executor.upstreams import Upstream, UpstreamRequest, upstream_request
-from tokenbus_schemas import ErrorBody, ErrorCode, Pool, RequestError, Target, WorkOrder
+from tokenbus_schemas import ErrorBody, ErrorCode, RequestError, Target, WorkOrder
 from tokenbus_schemas.work import Strategy
 from tokenbus_translate import Ending, ResponseAssembly
 
@@ -89,7 +89,7 @@ class Calls:
     async def _try(self, position: int, request_for: RequestFor, *, claim: bool) -> Ending | ErrorBody | Moved | None:
         """None: another target may do better."""
         target = self._targets[position]
-        if Pool(target.pool) not in self._around.topology.pools:
+        if target.pool not in self._around.pools:
             return await self._move(position)
         self._assembly.head = replace(
             self._assembly.head, provider=target.provider, upstream_model=target.model, api=target.api

@@ -18,7 +18,7 @@ class ProviderDirectory:
 
     def __init__(self) -> None:
         self._rows: Mapping[str, ProviderRow] = {}
-        self._known = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @property
     def rows(self) -> list[ProviderRow]:
@@ -47,8 +47,9 @@ class ProviderDirectory:
             _log.error("unreadable provider table, keeping the last one", extra={"places": problems})
             return
         self._rows = {row.name: row for row in table.providers}
-        self._known.set()
+        self._changed.set()
 
-    async def known(self) -> None:
-        """Returns when a table has been read: the router publishes it when it starts."""
-        await self._known.wait()
+    async def changed(self) -> None:
+        """Returns when a table has come since the last call; the router publishes it when it starts."""
+        await self._changed.wait()
+        self._changed.clear()

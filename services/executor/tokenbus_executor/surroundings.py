@@ -9,6 +9,7 @@ from tokenbus_chassis.topology import Topology
 from tokenbus_executor.cooldowns import CoolDowns
 from tokenbus_executor.directory import ProviderDirectory
 from tokenbus_executor.failover import FailoverPolicy, Latencies
+from tokenbus_executor.pools import ServedPools
 from tokenbus_executor.stops import Stops
 from tokenbus_executor.tool_surroundings import ToolSurroundings
 from tokenbus_executor.upstreams import Upstreams
@@ -20,7 +21,7 @@ class Surroundings:
 
     bus: Bus
     topology: Topology
-    """Its pools are those that this process serves."""
+    pools: ServedPools
     terminal: TerminalWriter
     stops: Stops
     providers: ProviderDirectory

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -174,6 +174,11 @@ class EdgeProtocol(HttpToolsProtocol):
 
 class EdgeWebSocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket, which may end its turn when the server stops; uvicorn would cut it."""
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # uvicorn 0.54 forgets it, and reports each refused client as an error
 
     def shutdown(self) -> None:
         if self.handshake_complete and not self.close_sent:

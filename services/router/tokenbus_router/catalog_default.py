@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Final, cast
 
 from tokenbus_router import yaml_text
-from tokenbus_router.errors import CatalogError, CatalogProblem
+from tokenbus_router.errors import CatalogProblem
 from tokenbus_router.yaml_text import Document, Path
 
 _SECTIONS: Final = ("providers", "models")
@@ -31,39 +31,35 @@ def _default() -> Mapping[str, object]:
 
 
 def with_default(document: Document) -> Document:
-    """A file together with what it takes over. Raises `CatalogError` where it removes what is not there.
-
-    What it says itself stays unchecked here, whatever it is.
-    """
+    """A file together with what it takes over. What it says itself stays unchecked here, whatever it is."""
     data = document.data
     if not isinstance(data, dict):
         return document
     own = cast("_Object", data)
     default, merged = _default(), dict(own)
     inherited: set[Path] = set()
+    problems: list[CatalogProblem] = []
     if own.get("extends") == "default":
         for section in _SECTIONS:
             given = own.get(section, {})
             if isinstance(given, dict):
-                base = _without_removed(section, cast("_Object", given), default=default, document=document)
-                kept = {name: entry for name, entry in cast("_Object", given).items() if entry is not None}
+                base, kept = dict(cast("_Object", default[section])), dict(cast("_Object", given))
+                for name in [name for name, entry in kept.items() if entry is None]:
+                    del kept[name]
+                    if base.pop(name, None) is None:
+                        problems.append(_removes_nothing((section, name), document=document))
                 merged[section] = _merged(base, kept, path=(section,), inherited=inherited)
     rules = own.get("rules", [])
     if ("rules" not in own or own.get("extends") == "default") and isinstance(rules, list):
         own_rules, more = cast("list[object]", rules), cast("list[object]", default["rules"])
         merged["rules"] = [*own_rules, *more]
         inherited.update(("rules", len(own_rules) + index) for index in range(len(more)))
-    return document._replace(data=merged, inherited=frozenset(inherited))
+    return document._replace(data=merged, inherited=frozenset(inherited), problems=tuple(problems))
 
 
-def _without_removed(section: str, given: _Object, *, default: Mapping[str, object], document: Document) -> _Object:
-    base = dict(cast("_Object", default[section]))
-    for name, entry in given.items():
-        if entry is None and base.pop(name, None) is None:
-            path: Path = (section, name)
-            problem = "removes nothing: the default catalog has no such entry; write its settings, or leave it out"
-            raise CatalogError([CatalogProblem(yaml_text.show_path(path), problem, document.lines.get(path))])
-    return base
+def _removes_nothing(path: Path, *, document: Document) -> CatalogProblem:
+    problem = "removes nothing: the default catalog has no such entry; write its settings, or leave it out"
+    return CatalogProblem(yaml_text.show_path(path), problem, document.lines.get(path))
 
 
 def _merged(base: _Object, over: _Object, *, path: Path, inherited: set[Path]) -> _Object:

@@ -11,7 +11,6 @@ import os
 import socket
 import time
 from dataclasses import dataclass, field
-from typing import Final
 
 from tokenbus.bus import BucketSpec, Bus
 from tokenbus.error_site import error_site
@@ -24,11 +23,9 @@ from tokenbus_router.errors import CatalogError, CatalogProblem
 from tokenbus_router.routing_table import RoutingTable, compile_table, model_list, pools, provider_table
 from tokenbus_router.settings import RouterSettings
 from tokenbus_schemas import CatalogReport
+from tokenbus_schemas.work import PROVIDERS_KEY
 
 _log = logging.getLogger(__name__)
-
-PROVIDERS_KEY: Final = "providers"
-"""Of the catalog bucket: the `ProviderTable` that executors read."""
 
 
 @dataclass(frozen=True, slots=True)

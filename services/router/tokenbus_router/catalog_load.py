@@ -1,6 +1,6 @@
 """Catalog text into a checked `Catalog`. Pure: whoever has the text, a file or a test, hands it in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
@@ -48,14 +48,14 @@ def load_catalog(text: str) -> Catalog:
         catalog = _with_open_providers(Catalog.model_validate(document.data))
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
-        raise CatalogError(_sorted(_problem(detail, document=document) for detail in details)) from error
+        found = [_problem(detail, document=document) for detail in details]
+        raise CatalogError(_sorted([*document.problems, *found])) from error
     taken_over = sum(path[0] == "rules" for path in document.inherited)
     own_rules = len(catalog.rules) - taken_over
-    broken = [
-        _placed(path, text=problem, document=document) for path, problem in broken_rules(catalog, own_rules=own_rules)
-    ]
-    if broken:
-        raise CatalogError(_sorted(iter(broken)))
+    broken = broken_rules(catalog, own_rules=own_rules)
+    problems = [*document.problems, *(_placed(path, text=text, document=document) for path, text in broken)]
+    if problems:
+        raise CatalogError(_sorted(problems))
     return catalog.model_copy(update={"extends": None})
 
 
@@ -70,7 +70,7 @@ def _with_open_providers(catalog: Catalog) -> Catalog:
     return catalog.model_copy(update={"models": {**catalog.models, **patterns}}) if patterns else catalog
 
 
-def _sorted(problems: Iterator[CatalogProblem]) -> list[CatalogProblem]:
+def _sorted(problems: Iterable[CatalogProblem]) -> list[CatalogProblem]:
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 

@@ -1,21 +1,20 @@
-"""Which of its APIs a candidate is called through, and what must be left out for that. Pure.
+"""Which of its APIs a place is called through, and what must be left out for that. Pure.
 
 An API fits when it has every parameter of the request, no rule of the catalog refuses one, and the translator can say
 the rest. The first that fits is taken. Where the caller allows it, parameters that stand in the way are left out, as
 few as possible: then rules are asked again, because a condition of theirs may have been about what is gone.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tokenbus_router.parameters import BY_NAME, Said, said_in_parts
-from tokenbus_router.routing_table import Candidate
+from tokenbus_router.routing_table import Nature
 from tokenbus_router.rules import refusal
 from tokenbus_router.sayable import unsayable
 from tokenbus_schemas.errors import RequestError
 from tokenbus_schemas.requests import Api, ChatRequest
-from tokenbus_schemas.work import Target
 
 JsonObject = dict[str, object]
 
@@ -40,10 +39,9 @@ class Objection(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """An API through which a candidate can be called."""
+    """An API through which a place can be called."""
 
-    candidate: Candidate
-    target: Target
+    api: Api
     dropped: tuple[Said, ...]
     """What is left out for it."""
     body: Mapping[str, object]
@@ -53,11 +51,14 @@ class Fit(NamedTuple):
 class Misfit(NamedTuple):
     """An API through which it can not."""
 
-    candidate: Candidate
-    target: Target
+    api: Api
     objections: tuple[Objection, ...]
     error: RequestError | None = None
     """What can not be said, where nothing is objected to."""
+
+
+Choice = Fit | tuple[Misfit, ...]
+"""The best fit, or why there is none: one reason for each API that came into question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,58 +71,61 @@ class Wish:
     said: Mapping[str, Said]
     api: Api | None
     may_drop: bool
+    is_plain: bool
+    """Whether both APIs are sure to be able to say it, but for its parameters."""
 
 
-def choose(candidate: Candidate, *, wish: Wish) -> Fit | list[Misfit]:
-    """The best fit, or why there is none: one reason for each API that came into question."""
-    said = {**wish.said, **dict(said_in_parts(wish.request, names=iter(candidate.rules)))}
+def choose(nature: Nature, *, wish: Wish) -> Choice:
+    """How a request can be put to places of this nature."""
+    parts = dict(said_in_parts(wish.request, names=nature.rules))
+    said = {**wish.said, **parts} if parts else wish.said
     fits: list[Fit] = []
     misfits: list[Misfit] = []
-    for api, target in candidate.targets.items():
+    for api in nature.apis:
         if wish.api in (None, api):
-            tried = _try(candidate, target, said=said, wish=wish)
+            tried = _try(nature, api, said=said, wish=wish)
             if isinstance(tried, Misfit):
                 misfits.append(tried)
             elif not tried.dropped:
                 return tried
             else:
                 fits.append(tried)
-    return min(fits, key=lambda fit: len(fit.dropped)) if fits else misfits
+    return min(fits, key=lambda fit: len(fit.dropped)) if fits else tuple(misfits)
 
 
-def _try(candidate: Candidate, target: Target, *, said: Mapping[str, Said], wish: Wish) -> Fit | Misfit:
-    left = dict(said)
-    dropped: list[Said] = []
+def _try(nature: Nature, api: Api, *, said: Mapping[str, Said], wish: Wish) -> Fit | Misfit:
+    left = said
+    dropped: tuple[Said, ...] = ()
     body = wish.body
-    while objections := tuple(_objections(candidate, target.api, said=left, body=body)):
+    while objections := _objections(nature, api, said=left, body=body):
         fixed = [objection for objection in objections if BY_NAME[objection.name].drop is None]
         if fixed or not wish.may_drop:
-            return Misfit(candidate, target, tuple(fixed) or objections)
-        dropped += [left.pop(objection.name) for objection in objections]
-        body = without(body, names=[objection.name for objection in objections])
-    error = unsayable(body, candidate=candidate, api=target.api)
-    return Misfit(candidate, target, (), error) if error is not None else Fit(candidate, target, tuple(dropped), body)
+            return Misfit(api, tuple(fixed or objections))
+        names = [objection.name for objection in objections]
+        dropped += tuple(left[name] for name in names)
+        left = {name: parameter for name, parameter in left.items() if name not in names}
+        body = without(body, names=names)
+    error = None if wish.is_plain else unsayable(body, nature=nature, api=api)
+    return Misfit(api, (), error) if error is not None else Fit(api, dropped, body)
 
 
-def _objections(
-    candidate: Candidate, api: Api, *, said: Mapping[str, Said], body: Mapping[str, object]
-) -> Iterator[Objection]:
+def _objections(nature: Nature, api: Api, *, said: Mapping[str, Said], body: Mapping[str, object]) -> list[Objection]:
+    found: list[Objection] = []
     for name, parameter in said.items():
         if parameter.neutral:
             continue
         only = BY_NAME[name].only
-        if only is not None and only != api and name not in candidate.responses.chat_parameters:
+        if only is not None and only != api and name not in nature.responses.chat_parameters:
             what = f"runs {parameter.value}" if name == "provider_tools" else "has it"
-            yield Objection(name, parameter.path, f"only {API_NAMES[only]} {what}", only)
-            continue
-        least = candidate.responses.min_output_tokens
-        if name == "max_tokens" and api == "responses" and _limit(body) < least:
-            reason = f"the Responses API takes no limit below {least}"
-            yield Objection(name, parameter.path, reason, "chat_completions")
-            continue
-        refused = refusal(name, rules=candidate.rules, said=said, api=api)
-        if refused is not None:
-            yield Objection(name, parameter.path, refused.reason, allowed=refused.allowed)
+            found.append(Objection(name, parameter.path, f"only {API_NAMES[only]} {what}", only))
+        elif name == "max_tokens" and api == "responses" and _limit(body) < nature.responses.min_output_tokens:
+            reason = f"the Responses API takes no limit below {nature.responses.min_output_tokens}"
+            found.append(Objection(name, parameter.path, reason, "chat_completions"))
+        elif name in nature.rules:
+            refused = refusal(name, rules=nature.rules, said=said, api=api)
+            if refused is not None:
+                found.append(Objection(name, parameter.path, refused.reason, allowed=refused.allowed))
+    return found
 
 
 def _limit(body: Mapping[str, object]) -> float:

@@ -5,7 +5,7 @@ alone has it, and how it is left out of a body that has been put into Responses'
 Completions where it has one. Sources: the translator's tables of parameters, and those named there.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, cast
@@ -241,7 +241,7 @@ def said_in(request: ChatRequest) -> dict[str, Said]:
     return said
 
 
-def said_in_parts(request: ChatRequest, *, names: Iterator[str]) -> Iterator[tuple[str, Said]]:
+def said_in_parts(request: ChatRequest, *, names: Iterable[str]) -> Iterator[tuple[str, Said]]:
     """Those of `names` that are in `PARTS` and that the request has."""
     for name in names:
         if name in _PARTS:

@@ -14,12 +14,12 @@ from difflib import get_close_matches
 from heapq import nlargest
 from typing import Final, NamedTuple
 
-from tokenbus_router.choosing import API_NAMES, Fit, Misfit, Objection, Wish, choose, without
+from tokenbus_router.choosing import API_NAMES, Choice, Fit, Objection, Wish, choose, without
 from tokenbus_router.not_yet import refuse_not_yet
 from tokenbus_router.parameters import BY_NAME, said_in
 from tokenbus_router.request_checks import check_parts
 from tokenbus_router.routing_table import Candidate, RoutingTable
-from tokenbus_router.sayable import in_callers_words
+from tokenbus_router.sayable import in_callers_words, is_plain
 from tokenbus_schemas.errors import ErrorCode, RequestError
 from tokenbus_schemas.model_id import InvalidModelIdError, ModelId
 from tokenbus_schemas.requests import ChatRequest
@@ -50,33 +50,33 @@ def route(request: ChatRequest, *, body: Mapping[str, object], table: RoutingTab
     candidates = _pinned(request, candidates=found.candidates, table=table)
     options = request.tokenbus
     api = None if options.api == "auto" else options.api
-    wish = Wish(request, body, said_in(request), api, options.on_unsupported == "drop")
-    fits: list[Fit] = []
-    misfits: list[Misfit] = []
-    for candidate in candidates:
-        found_apis = choose(candidate, wish=wish)
-        if isinstance(found_apis, Fit):
-            fits.append(found_apis)
-        else:
-            misfits += found_apis
+    wish = Wish(request, body, said_in(request), api, options.on_unsupported == "drop", is_plain(request))
+    chosen = _chosen(candidates, wish=wish)
+    fits = [(candidate, choice) for candidate, choice in chosen if isinstance(choice, Fit)]
     if not fits:
-        raise _none_fits(request, misfits=misfits, candidates=candidates)
-    first = min(fits, key=lambda fit: len(fit.dropped) > 0)
-    chosen = [fit for fit in fits if set(fit.dropped) <= set(first.dropped)]
+        raise _none_fits(request, chosen=chosen)
+    _, first = min(fits, key=lambda fit: len(fit[1].dropped) > 0)
+    taken = [(candidate, fit) for candidate, fit in fits if set(fit.dropped) <= set(first.dropped)]
+    idle = {
+        name
+        for name, said in wish.said.items()
+        if said.neutral and any(name in candidate.nature.rules for candidate, _ in taken)
+    }
     return Route(
-        tuple(fit.target for fit in chosen),
-        found.strategy,
-        _without_the_idle(first.body, wish=wish, chosen=chosen),
-        tuple(said.path for said in first.dropped),
+        targets=tuple(candidate.targets[fit.api] for candidate, fit in taken),
+        strategy=found.strategy,
+        # Values that say nothing go, where a rule is about their parameter: some providers refuse even those.
+        body=without(first.body, names=idle) if idle else first.body,
+        dropped=tuple(said.path for said in first.dropped),
     )
 
 
-def _without_the_idle(body: Mapping[str, object], *, wish: Wish, chosen: Sequence[Fit]) -> Mapping[str, object]:
-    """Values that say nothing go, where a rule is about their parameter: some providers refuse even those."""
-    idle = [
-        name for name, said in wish.said.items() if said.neutral and any(name in fit.candidate.rules for fit in chosen)
-    ]
-    return without(body, names=idle) if idle else body
+def _chosen(candidates: Sequence[Candidate], *, wish: Wish) -> list[tuple[Candidate, Choice]]:
+    known: dict[int, Choice] = {}  # places of one nature have one answer
+    for candidate in candidates:
+        if id(candidate.nature) not in known:
+            known[id(candidate.nature)] = choose(candidate.nature, wish=wish)
+    return [(candidate, known[id(candidate.nature)]) for candidate in candidates]
 
 
 def _pinned(request: ChatRequest, *, candidates: tuple[Candidate, ...], table: RoutingTable) -> tuple[Candidate, ...]:
@@ -95,22 +95,25 @@ def _pinned(request: ChatRequest, *, candidates: tuple[Candidate, ...], table: R
     return pinned
 
 
-def _none_fits(request: ChatRequest, *, misfits: Sequence[Misfit], candidates: Sequence[Candidate]) -> RequestError:
+def _none_fits(request: ChatRequest, *, chosen: Sequence[tuple[Candidate, Choice]]) -> RequestError:
     """The reason of the first candidate that has the API for the request; else what decides the API."""
-    for misfit in misfits:
+    misfits = [(candidate, misfit) for candidate, choice in chosen if not isinstance(choice, Fit) for misfit in choice]
+    for candidate, misfit in misfits:
         if misfit.error is not None:
             return in_callers_words(misfit.error, request=request)
         if all(objection.api is None for objection in misfit.objections):
-            return _refused_by_rule(request, misfit.objections[0], misfit=misfit)
+            place = f"{_short(request.model)} ({candidate.provider}, {API_NAMES[misfit.api]})"
+            return _refused_by_rule(misfit.objections[0], place=place)
+    candidates = [candidate for candidate, _ in chosen]
     if not misfits:
         wanted = request.tokenbus.api
         message = f"tokenbus.api: {wanted!r} can not be used: {_nobody(request, candidates=candidates)}; send 'auto'"
         return RequestError(ErrorCode.UNSUPPORTED_VALUE, message, param="tokenbus.api")
-    return _wrong_api(request, misfits=misfits, candidates=candidates)
+    needs = [objection for _, misfit in misfits for objection in misfit.objections if objection.api is not None]
+    return _wrong_api(request, needs=needs, candidates=candidates)
 
 
-def _refused_by_rule(request: ChatRequest, objection: Objection, *, misfit: Misfit) -> RequestError:
-    place = f"{_short(request.model)} ({misfit.candidate.provider}, {API_NAMES[misfit.target.api]})"
+def _refused_by_rule(objection: Objection, *, place: str) -> RequestError:
     may_be_dropped = BY_NAME[objection.name].drop is not None
     fix = "leave it out, or send tokenbus.on_unsupported 'drop'" if may_be_dropped else "leave it out"
     if objection.allowed:
@@ -122,9 +125,8 @@ def _refused_by_rule(request: ChatRequest, objection: Objection, *, misfit: Misf
     return RequestError(code, f"{objection.path}: {problem}; {fix}", param=objection.path)
 
 
-def _wrong_api(request: ChatRequest, *, misfits: Sequence[Misfit], candidates: Sequence[Candidate]) -> RequestError:
+def _wrong_api(request: ChatRequest, *, needs: Sequence[Objection], candidates: Sequence[Candidate]) -> RequestError:
     """Each candidate lacks an API for something: the first such thing, and what keeps the other API from being used."""
-    needs = [objection for misfit in misfits for objection in misfit.objections if objection.api is not None]
     # Of chat's and Responses' needs, chat's are named first: they are the ones that may be left out.
     first = min(needs, key=lambda need: need.api != "chat_completions")
     other = next((need for need in needs if need.api != first.api), None)

@@ -1,8 +1,10 @@
 """The catalog compiled for lookups: one dict access for a known model ID, one more for a pattern."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Final, TypeVar
 
 from tokenbus_router.catalog import PATTERN_END, Catalog, ModelEntry, ProviderEntry, TargetEntry, targets_of
 from tokenbus_router.rules import RuleBook, Rules
@@ -12,6 +14,23 @@ from tokenbus_schemas.subjects import Pool
 from tokenbus_schemas.work import ProviderRow, ProviderTable, Strategy, Target
 from tokenbus_translate import ChatDialect, ResponsesDialect
 
+_Dialect = TypeVar("_Dialect", ChatDialect, ResponsesDialect)
+
+_REMEMBERED: Final = 1_024
+"""Model IDs that each pattern remembers: callers choose them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """What decides how a request can be put to a place; the same object for all places of the same nature."""
+
+    apis: tuple[Api, ...]
+    """Those the catalog allows here, preferred first."""
+    rules: Rules
+    """Which parameters the model takes."""
+    chat: ChatDialect
+    responses: ResponsesDialect
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -19,11 +38,7 @@ class Candidate:
 
     provider: str
     targets: Mapping[Api, Target]
-    """By the APIs that the catalog allows here, preferred first."""
-    rules: Rules
-    """Which parameters the model takes there."""
-    chat: ChatDialect
-    responses: ResponsesDialect
+    nature: Nature
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,39 @@ class Found:
 
     candidates: tuple[Candidate, ...]
     strategy: Strategy = "ordered"
+
+
+class _Natures:
+    """Makes each nature once."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._book = RuleBook(catalog.rules)
+        self._dialects: list[ChatDialect | ResponsesDialect] = []
+        self._natures: dict[tuple[tuple[Api, ...], int, int, int], Nature] = {}
+
+    def dialects(self, provider: ProviderEntry) -> tuple[ChatDialect, ResponsesDialect]:
+        chat = ChatDialect(**vars(provider.chat))
+        responses = ResponsesDialect(
+            chat_parameters=frozenset(provider.responses.chat_parameters),
+            keeps_plain_reasoning=provider.responses.keeps_plain_reasoning,
+            min_output_tokens=provider.responses.min_output_tokens,
+        )
+        return self._once(chat), self._once(responses)
+
+    def nature(self, place: "_Place", *, names: tuple[str, str]) -> Nature:
+        rules = self._book.rules_for(provider=place.provider, names=names)
+        key = (place.apis, id(rules), id(place.chat), id(place.responses))
+        known = self._natures.get(key)
+        if known is None:
+            known = self._natures[key] = Nature(place.apis, rules, place.chat, place.responses)
+        return known
+
+    def _once(self, dialect: _Dialect) -> _Dialect:
+        for known in self._dialects:
+            if isinstance(known, type(dialect)) and known == dialect:
+                return known
+        self._dialects.append(dialect)
+        return dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +94,25 @@ class _Place:
     chat: ChatDialect
     responses: ResponsesDialect
 
-    def candidate(self, model_id: str, *, book: RuleBook) -> Candidate:
+    def candidate(self, model_id: str, *, natures: _Natures) -> Candidate:
         name = self.model or model_id.partition("/")[2]
         targets: dict[Api, Target] = {
             api: Target.model_validate({**self.fields, "model": name, "api": api}) for api in self.apis
         }
-        rules = book.rules_for(provider=self.provider, names=(model_id, name))
-        return Candidate(self.provider, targets, rules, self.chat, self.responses)
+        return Candidate(self.provider, targets, natures.nature(self, names=(model_id, name)))
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """A pattern: whoever serves all models of a family, by the names they are asked for."""
+class _Family:
+    """An entry: whoever serves a model, or all models of a family, by the names they are asked for."""
 
     places: tuple[_Place, ...]
     strategy: Strategy
-    book: RuleBook
+    natures: _Natures
 
     def found(self, model_id: str) -> Found:
-        return Found(tuple(place.candidate(model_id, book=self.book) for place in self.places), self.strategy)
+        candidates = tuple(place.candidate(model_id, natures=self.natures) for place in self.places)
+        return Found(candidates, self.strategy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +120,8 @@ class RoutingTable:
     """Who serves which model ID."""
 
     exact: Mapping[str, Found]
-    families: Mapping[str, Family]
-    """Patterns, by the family that stands before `/*`."""
+    families: Mapping[str, Callable[[str], Found]]
+    """Patterns, by the family that stands before `/*`: they make what is found for a model ID."""
     providers: frozenset[str]
 
     def find(self, model_id: str) -> Found | None:
@@ -83,43 +131,41 @@ class RoutingTable:
             return found
         name, _, rest = model_id.partition("/")
         family = self.families.get(name)
-        return family.found(model_id) if family is not None and rest else None
+        return family(model_id) if family is not None and rest else None
 
 
 def compile_table(catalog: Catalog) -> RoutingTable:
     """The routing table of a catalog that was loaded, and so checked, before."""
-    book = RuleBook(catalog.rules)
+    natures = _Natures(catalog)
+    dialects = {name: natures.dialects(provider) for name, provider in catalog.providers.items()}
     exact: dict[str, Found] = {}
-    families: dict[str, Family] = {}
+    families: dict[str, Callable[[str], Found]] = {}
     for model_id, entry in catalog.models.items():
-        family = Family(_places(entry, catalog=catalog), entry.strategy or "ordered", book)
+        places = tuple(
+            _place(target, entry=entry, provider=catalog.providers[target.provider], dialects=dialects[target.provider])
+            for target in targets_of(entry)
+        )
+        family = _Family(places, entry.strategy or "ordered", natures)
         if model_id.endswith(PATTERN_END):
-            families[model_id.removesuffix(PATTERN_END)] = family
+            families[model_id.removesuffix(PATTERN_END)] = lru_cache(_REMEMBERED)(family.found)
         else:
             exact.update(dict.fromkeys((model_id, *entry.aliases), family.found(model_id)))
     return RoutingTable(MappingProxyType(exact), MappingProxyType(families), frozenset(catalog.providers))
 
 
-def _places(entry: ModelEntry, *, catalog: Catalog) -> tuple[_Place, ...]:
-    return tuple(
-        _place(target, entry=entry, provider=catalog.providers[target.provider]) for target in targets_of(entry)
-    )
-
-
-def _place(target: TargetEntry, *, entry: ModelEntry, provider: ProviderEntry) -> _Place:
+def _place(
+    target: TargetEntry, *, entry: ModelEntry, provider: ProviderEntry, dialects: tuple[ChatDialect, ResponsesDialect]
+) -> _Place:
     api = target.api or entry.api
     extra = target.model_dump(exclude_none=True, exclude={"provider", "model", "api"})
+    chat, responses = dialects
     return _Place(
         provider=target.provider,
         model=target.model,
         fields={"provider": target.provider, "pool": _pool(target.provider, entry=provider), **extra},
         apis=tuple(provider.apis) if api is None else (api,),
-        chat=ChatDialect(**vars(provider.chat)),
-        responses=ResponsesDialect(
-            chat_parameters=frozenset(provider.responses.chat_parameters),
-            keeps_plain_reasoning=provider.responses.keeps_plain_reasoning,
-            min_output_tokens=provider.responses.min_output_tokens,
-        ),
+        chat=chat,
+        responses=responses,
     )
 
 

@@ -62,18 +62,32 @@ class RuleBook:
             (tuple(entry.models), frozenset(entry.providers), (*entry.take, *entry.refuse, *entry.values), _rule(entry))
             for entry in entries
         ]
+        self._found: dict[tuple[int, ...], Rules] = {}
 
     def rules_for(self, *, provider: str, names: Iterable[str]) -> Rules:
-        """Those about a model that a provider serves. `names`: the model ID, and the provider's name of it."""
+        """Those about a model that a provider serves. `names`: the model ID, and the provider's name of it.
+
+        Where the same rules are found again, it is the same object.
+        """
         short_names = {name.rpartition("/")[2] for name in names}
-        found: dict[str, tuple[Rule, ...]] = {}
-        for prefixes, providers, parameters, rule in self._entries:
-            if (not providers or provider in providers) and (
-                not prefixes or any(name.startswith(prefixes) for name in short_names)
-            ):
-                for parameter in parameters:
-                    found[parameter] = (*found.get(parameter, ()), rule)
+        numbers = tuple(
+            number
+            for number, (prefixes, providers, _, _) in enumerate(self._entries)
+            if (not providers or provider in providers)
+            and (not prefixes or any(name.startswith(prefixes) for name in short_names))
+        )
+        found = self._found.get(numbers)
+        if found is None:
+            found = self._found[numbers] = self._by_parameter(numbers)
         return found
+
+    def _by_parameter(self, numbers: tuple[int, ...]) -> Rules:
+        rules: dict[str, tuple[Rule, ...]] = {}
+        for number in numbers:
+            _, _, parameters, rule = self._entries[number]
+            for parameter in parameters:
+                rules[parameter] = (*rules.get(parameter, ()), rule)
+        return rules
 
 
 def _rule(entry: RuleEntry) -> Rule:

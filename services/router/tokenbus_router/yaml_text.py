@@ -32,6 +32,8 @@ class Document(NamedTuple):
     """The line, from 1, on which the value of each path starts; of a key's value, the line of the key."""
     inherited: frozenset[Path] = frozenset()
     """Paths of what the text does not say itself, because it builds on another one."""
+    problems: tuple[CatalogProblem, ...] = ()
+    """What is wrong with how it does that."""
 
 
 def parse(text: str) -> Document:
