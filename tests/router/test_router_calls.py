@@ -256,7 +256,8 @@ async def test_a_wrong_call_is_answered_with_an_error_and_the_next_one_is_served
 
 async def test_calls_are_answered_beside_each_other(desk: Desk) -> None:
     """A cancel that waits for executors does not keep a replay waiting."""
-    await admit(desk, "r1")
+    for name in ("r1", *(f"u{number}" for number in range(8))):
+        await admit(desk, name)
     async with executor_that_runs(desk, "another"), asyncio.TaskGroup() as group:
         cancels = [group.create_task(desk.cancel(f"u{number}")) for number in range(8)]
         await desk.replay("r1")

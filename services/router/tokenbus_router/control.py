@@ -63,11 +63,13 @@ class Control:
             return "ended"
         await self._bus.kv_put(self._topology.cancelled.name, f"{tenant}.{request_id}", b"cancel")
         asked = await self._admissions.find(tenant, request_id)
+        if asked is None:
+            # Nobody need be waited for: whoever fetches such a request finds the mark, or remembers this message.
+            await self._bus.publish(self._subjects.stop(tenant, request_id), b"")
+            return "unknown"
         for _ in range(_TRIES):
             if await self._stopped_by_executor(tenant, request_id):
                 return "cancelling"
-            if asked is None:
-                return "unknown"
             outcome = await self._end(asked, fence=stands)
             if isinstance(outcome, Stored):
                 return "cancelled"

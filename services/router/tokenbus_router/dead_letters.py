@@ -7,13 +7,22 @@ from tokenbus.bus import Bus
 from tokenbus.errors import PayloadTooLargeError
 from tokenbus_router.intake import Arrival
 from tokenbus_schemas import ErrorBody, Subjects
-from tokenbus_schemas.headers import ORIGIN, REASON
+from tokenbus_schemas.headers import (
+    CHANNEL,
+    ORIGIN,
+    REASON,
+    REQUEST_ID,
+    TIMEOUT,
+    TRACEPARENT,
+    TRACESTATE,
+    VERSION,
+)
 
 _log = logging.getLogger(__name__)
 
 KIND: Final = "requests"
-_KEPT_HEADERS: Final = ("tokenbus-", "trace")
-"""Beginnings of header names that are kept. Others may be commands to JetStream (`Nats-…`) and must not be repeated."""
+_KEPT_HEADERS: Final = (REQUEST_ID, CHANNEL, TIMEOUT, VERSION, TRACEPARENT, TRACESTATE)
+"""The headers that are kept. Others may be commands to JetStream (`Nats-…`), or no header that could be sent again."""
 _MAX_HEADER: Final = 256
 
 
@@ -26,11 +35,7 @@ class DeadLetters:
 
     async def bury(self, arrival: Arrival, *, error: ErrorBody) -> None:
         """Returns when it is stored. Raises `BusError`."""
-        headers = {
-            name: value[:_MAX_HEADER]
-            for name, value in arrival.headers.items()
-            if name.lower().startswith(_KEPT_HEADERS) and name not in (REASON, ORIGIN)
-        }
+        headers = {name: arrival.headers[name][:_MAX_HEADER] for name in _KEPT_HEADERS if name in arrival.headers}
         headers[REASON] = f"{error.code}: {error.message}"
         headers[ORIGIN] = arrival.subject
         subject = self._subjects.dead(KIND)

@@ -91,7 +91,11 @@ class IntakeHandler:
 
     async def _refuse(self, refusal: Refused) -> None:
         max_bytes = self._bus.max_payload - RESERVED_BYTES
-        ending = refused(refusal.asked, error=refusal.error, echo=refusal.echo, max_bytes=max_bytes)
+        try:
+            ending = refused(refusal.asked, error=refusal.error, echo=refusal.echo, max_bytes=max_bytes)
+        except Exception as error:  # noqa: BLE001 - an echo that can not be built must not keep a request from ending
+            _log.error("an echo failed", extra={"request_id": refusal.asked.request_id, "error": error_site(error)})
+            ending = refused(refusal.asked, error=refusal.error, echo=None, max_bytes=max_bytes)
         await self._ender.end(refusal.asked, ending=ending, expected_sequence=0)
         asked, error = refusal.asked, refusal.error
         fields = {"request_id": asked.request_id, "tenant": asked.tenant, "code": error.code, "param": error.param}
