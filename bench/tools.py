@@ -18,7 +18,8 @@ from tokenbus_local.environment import ProviderKeys
 from tokenbus_local.stack import stack
 
 ROUNDS: Final = 10
-_TOOLS: Final = [{"type": "function", "name": NAME, "parameters": {"type": "object", "properties": {}}}]
+_NOTHING: Final[dict[str, object]] = {"type": "object", "properties": {}}
+_TOOLS: Final[list[dict[str, object]]] = [{"type": "function", "name": NAME, "parameters": _NOTHING}]
 
 
 async def _answer_s(client: Client, *, rounds: int) -> float:

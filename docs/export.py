@@ -1,17 +1,23 @@
-"""Write docs/settings.md from the settings classes: `python docs/export.py [--check]`.
+"""Write the pages of docs/ that are made from the code, in whole or in part: `python docs/export.py [--check]`.
 
-`--check` writes nothing and exits 1 where the file differs.
+`--check` writes nothing and exits 1 where a page differs. A part of a page stands between `<!-- name -->` and
+`<!-- end -->`.
 """
 
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from tokenbus_chassis.settings import ServiceSettings, settings_table
 from tokenbus_executor.settings import ExecutorSettings
+from tokenbus_router.catalog_default import default_text
+from tokenbus_router.catalog_load import load_catalog
 from tokenbus_router.settings import RouterSettings
+from tokenbus_router.tables import models_table, parameters_table, providers_table, rules_table, tools_table
 
-FILE: Final = Path(__file__).with_name("settings.md")
+HERE: Final = Path(__file__).parent
 
 _INTRO: Final = """# Settings
 
@@ -20,7 +26,7 @@ names their variables, and only executors read those. This page is made from the
 """
 
 
-def document() -> str:
+def settings_page() -> str:
     """The whole page."""
     sections = [_INTRO, f"## Every service\n\n{settings_table(ServiceSettings)}"]
     common = set(settings_table(ServiceSettings).splitlines())
@@ -31,16 +37,43 @@ def document() -> str:
     return "\n".join(sections)
 
 
+def tables() -> Mapping[str, str]:
+    """The parts of pages, by name."""
+    catalog = load_catalog(default_text())
+    return {
+        "models": models_table(catalog),
+        "providers": providers_table(catalog),
+        "rules": rules_table(catalog),
+        "parameters": parameters_table(),
+        "tools": tools_table(),
+    }
+
+
+def filled(page: Path) -> str:
+    """A page with its parts made anew. Raises `KeyError` for a part that does not exist."""
+    parts = tables()
+
+    def put(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{parts[found[2]]}{found[3]}"
+
+    return re.sub(r"(<!-- ([a-z]+) -->)\n.*?(<!-- end -->)", put, page.read_text(), flags=re.DOTALL)
+
+
+def pages() -> Mapping[Path, str]:
+    """Every page with its text."""
+    mixed = [HERE / "catalog.md", HERE / "parameters.md"]
+    return {HERE / "settings.md": settings_page(), **{page: filled(page) for page in mixed}}
+
+
 def main(arguments: list[str]) -> int:
     """Exit code 0, or 1 where `--check` found a difference."""
-    text = document()
-    if "--check" not in arguments:
-        FILE.write_text(text)
-        return 0
-    if FILE.exists() and FILE.read_text() == text:
-        return 0
-    sys.stderr.write("docs/settings.md differs from the settings classes: run `make schemas`\n")
-    return 1
+    stale = {page: text for page, text in pages().items() if not page.exists() or page.read_text() != text}
+    for page, text in stale.items():
+        if "--check" in arguments:
+            sys.stderr.write(f"docs/{page.name} differs from the code: run `make schemas`\n")
+        else:
+            page.write_text(text)
+    return 1 if stale and "--check" in arguments else 0
 
 
 if __name__ == "__main__":

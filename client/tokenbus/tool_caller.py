@@ -89,8 +89,8 @@ class ToolCaller:
         """Run `call` on the tool `name` of `scope`. Raises nothing of the bus's: an answer in words is an answer.
 
         `timeout_s`: give up then, with the outcome `unknown`; a few seconds more than the call's own deadline, at which
-        its host says what became of it. A cancel of this leaves the tool running, since another
-        attempt may want its output: `cancel` ends it.
+        its host says what became of it. A cancel of this leaves the tool running, since another attempt may want its
+        output: `cancel` ends it.
         """
         subject = self._subjects.tool(scope, name)
         reply = f"{self._inbox}.{next(self._numbers)}"

@@ -144,7 +144,9 @@ class Subjects:
         return f"{self.root}.control.{tenant}.{request_id}"
 
     def stop(self, tenant: Tenant, request_id: RequestId) -> str:
-        """From the router to whichever executor runs the request; services only."""
+        """To whichever executor runs the request; services only. An empty payload, from the router, cancels it;
+        `overtaken by <attempt>`, from the executor that runs that attempt, ends earlier ones.
+        """
         return f"{self.root}.stop.{tenant}.{request_id}"
 
     def all_stops(self) -> str:

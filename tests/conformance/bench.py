@@ -1,4 +1,4 @@
-"""The real path a request takes, with a simulator in every provider's place: what is asked, answered, and sent upstream."""
+"""A request's real path, with a simulator in every provider's place: what is asked, answered, and sent upstream."""
 
 from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping, Sequence
 from contextlib import asynccontextmanager, contextmanager

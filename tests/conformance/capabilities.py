@@ -34,9 +34,7 @@ CAPABILITIES: Final = (
     Capabilities("azure", "chat_completions"),
     Capabilities("baseten", "chat_completions"),
     Capabilities("cerebras", "chat_completions", thoughts="reasoning"),
-    Capabilities(
-        "deepseek", "chat_completions", images=False, schemas=False, n=False, thoughts="reasoning_content"
-    ),
+    Capabilities("deepseek", "chat_completions", images=False, schemas=False, n=False, thoughts="reasoning_content"),
     Capabilities("fireworks", "chat_completions"),
     Capabilities("groq", "chat_completions", logprobs=False, n=False, thoughts="reasoning"),
     Capabilities("perplexity", "chat_completions", logprobs=False),

@@ -1,4 +1,4 @@
-"""One running router and executor for all of the suite, with the default catalog; a simulator of its own for each test."""
+"""One running router and executor for the whole suite, with the default catalog; a simulator for each test."""
 
 import secrets
 from collections.abc import AsyncGenerator
@@ -42,8 +42,8 @@ async def services(nats_url: str) -> AsyncGenerator[Services]:
         nats_url=nats_url,
         root=root,
         drain_timeout_s=1.0,
-        first_event_timeout_s=0.3,
-        event_gap_timeout_s=0.3,
+        first_event_timeout_s=1.5,
+        event_gap_timeout_s=1.5,
         target_tries=1,
         cooldown_failures=1_000,
     )
@@ -51,9 +51,7 @@ async def services(nats_url: str) -> AsyncGenerator[Services]:
     keyring = Keyring(environment)
     async with (
         running_service("router", lambda bus: routing(bus, settings=router, catalog=catalog), settings=router),
-        running_service(
-            "executor", lambda bus: executing(bus, settings=executor, keyring=keyring), settings=executor
-        ),
+        running_service("executor", lambda bus: executing(bus, settings=executor, keyring=keyring), settings=executor),
         tokenbus.connect(nats_url, root=root) as client,
     ):
         yield Services(client, environment)

@@ -1,4 +1,4 @@
-"""What stands between executor and simulator where providers answer in one piece: it asks the simulator for no stream."""
+"""Between executor and simulator where providers answer in one piece: it asks the simulator for no stream."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

@@ -7,13 +7,14 @@ import pytest
 
 from tests.conformance.bench import Answered, Bench
 from tests.conformance.capabilities import CAPABILITIES, Capabilities
-from tests.conformance.product_tables import TOOL, Json
+from tests.conformance.parameter_table import TOOL
+from tests.conformance.product_tables import Json
 from tokenbus_simulator import Call, Script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 everywhere = pytest.mark.parametrize("row", CAPABILITIES, ids=str)
-PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 WEATHER: Json = {
     "type": "function",
     "function": {

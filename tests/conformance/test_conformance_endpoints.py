@@ -94,9 +94,7 @@ async def test_a_chat_upstream_gets_nothing_that_was_not_asked_for(bench: Bench,
 
 
 @every_endpoint
-async def test_a_key_that_is_missing_makes_the_target_unavailable_and_says_which(
-    bench: Bench, row: Endpoint
-) -> None:
+async def test_a_key_that_is_missing_makes_the_target_unavailable_and_says_which(bench: Bench, row: Endpoint) -> None:
     with bench.without_key(row.key_env):
         answered = await bench.ask(f"{row.name}/sim", provider=row.name)
 

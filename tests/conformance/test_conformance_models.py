@@ -11,9 +11,7 @@ ROWS = [(model, provider) for model, providers in MODELS.items() for provider in
 
 
 @pytest.mark.parametrize(("model", "provider"), ROWS)
-async def test_a_pinned_provider_answers_for_the_model_by_its_own_name(
-    bench: Bench, model: str, provider: str
-) -> None:
+async def test_a_pinned_provider_answers_for_the_model_by_its_own_name(bench: Bench, model: str, provider: str) -> None:
     answered = (await bench.ask(model, provider=provider, input="Say hello.")).completed()
 
     [exchange] = answered.exchanges

@@ -1,16 +1,17 @@
-"""Every parameter of the product, in either spelling, on a target of either API: what reaches the provider, or why not."""
+"""Every parameter of the product, in either spelling, on a target of either API: what reaches it, or why nothing."""
 
-from typing import Any
+from typing import cast
 
 import pytest
 
 from tests.conformance.bench import Bench, check_lifecycle
-from tests.conformance.product_tables import PARAMETERS, TOOL, Api, Json, Parameter
+from tests.conformance.parameter_table import PARAMETERS, TOOL, Parameter
+from tests.conformance.product_tables import Api, Json
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 REASONING_MODEL = "openai/gpt-5-mini"
-OTHER_API: dict[Api, Api] = {"responses": "chat_completions", "chat_completions": "responses"}
+APIS: tuple[Api, ...] = ("responses", "chat_completions")
 
 
 def _name(row: Parameter) -> str:
@@ -21,8 +22,24 @@ def _spellings(row: Parameter) -> list[Json]:
     return [row.said] if row.said_in_responses is None else [row.said, row.said_in_responses]
 
 
-SPELT = [pytest.param(row, said, id=f"{_name(row)}-{n}") for row in PARAMETERS for n, said in enumerate(_spellings(row))]
-TAKEN = [pytest.param(row, row.said, id=_name(row)) for row in PARAMETERS]
+SPELT = [
+    pytest.param(row, said, id=f"{_name(row)}-{n}") for row in PARAMETERS for n, said in enumerate(_spellings(row))
+]
+FOR_RESPONSES = [
+    pytest.param(row, said, id=f"{_name(row)}-{n}")
+    for row in PARAMETERS
+    if row.responses is not None
+    for n, said in enumerate(_spellings(row))
+]
+CHOOSY = [
+    pytest.param(row, said, api, id=f"{row.name}-{n}-{api}")
+    for row in PARAMETERS
+    if row.not_reasoning or row.reasoning_only
+    for n, said in enumerate(_spellings(row))
+    for api in APIS
+    if api == "chat_completions" or row.responses is not None
+]
+"""Parameters that some models do not take."""
 
 
 def _part(whole: Json, part: Json) -> Json:
@@ -31,7 +48,9 @@ def _part(whole: Json, part: Json) -> Json:
 
 def _strangers(row: Parameter, *, wanted: Json, body: Json) -> set[str]:
     """What reached a provider of the parameter's other spellings."""
-    others = {name for words in (row.said, row.chat, row.responses or {}, row.said_in_responses or {}) for name in words}
+    others = {
+        name for words in (row.said, row.chat, row.responses or {}, row.said_in_responses or {}) for name in words
+    }
     return (others - set(wanted) - {"tools"}) & set(body)
 
 
@@ -44,9 +63,7 @@ async def test_a_chat_upstream_gets_the_parameter_in_chats_words(bench: Bench, r
     assert not _strangers(row, wanted=row.chat, body=body)
 
 
-@pytest.mark.parametrize(
-    ("row", "said"), [each for each in SPELT if isinstance(each.values[0], Parameter) and each.values[0].responses]
-)
+@pytest.mark.parametrize(("row", "said"), FOR_RESPONSES)
 async def test_a_responses_upstream_gets_the_parameter_in_its_words(bench: Bench, row: Parameter, said: Json) -> None:
     answered = await bench.ask(row.model, provider="openai", api="responses", **said)
 
@@ -93,14 +110,10 @@ async def test_a_parameter_that_chat_alone_has_and_a_provider_tool_exclude_each_
     assert answered.exchanges == []
 
 
-@pytest.mark.parametrize(("row", "said"), SPELT)
-@pytest.mark.parametrize("api", OTHER_API)
+@pytest.mark.parametrize(("row", "said", "api"), CHOOSY)
 async def test_a_model_that_does_not_take_the_parameter_refuses_it_by_name(
     bench: Bench, row: Parameter, said: Json, api: Api
 ) -> None:
-    if not (row.not_reasoning or row.reasoning_only) or (row.responses is None and api == "responses"):
-        assert row.said  # every model that has the API takes it
-        return
     model = "openai/gpt-4.1-mini" if row.reasoning_only else REASONING_MODEL
     answered = await bench.ask(model, provider="openai", api=api, **said)
 
@@ -116,8 +129,7 @@ def _paths(said: Json) -> set[str]:
     found = set(said)
     for name, value in said.items():
         if isinstance(value, dict):
-            keys: Any = value
-            found |= {f"{name}.{key}" for key in keys}
+            found |= {f"{name}.{key}" for key in cast("Json", value)}
         elif isinstance(value, list):
             found.add(f"{name}[0]")
     return found
@@ -166,7 +178,7 @@ async def test_newer_models_take_further_efforts(bench: Bench, effort: str) -> N
 
 
 @pytest.mark.parametrize("choice", ["auto", "none", "required"])
-@pytest.mark.parametrize("api", OTHER_API)
+@pytest.mark.parametrize("api", APIS)
 async def test_every_tool_choice_arrives(bench: Bench, choice: str, api: Api) -> None:
     answered = await bench.ask("openai/gpt-4o", api=api, tools=[TOOL], tool_choice=choice)
 

@@ -1,4 +1,4 @@
-"""Tools that run at the provider: their parameters go there untouched, and all that comes of them comes back untouched."""
+"""Tools that run at the provider: their parameters go there, and all that comes of them comes back, untouched."""
 
 import re
 from typing import Any, cast
@@ -9,7 +9,8 @@ import pytest
 
 from tests.conformance.bench import KEYS, Answered, Bench, check_lifecycle
 from tests.conformance.capabilities import CAPABILITIES, Capabilities
-from tests.conformance.product_tables import PROVIDER_TOOLS, TOOL, Json, ProviderTool
+from tests.conformance.parameter_table import TOOL
+from tests.conformance.product_tables import PROVIDER_TOOLS, Json, ProviderTool
 from tokenbus_simulator import Call, Script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -27,9 +28,7 @@ OF_THE_RESPONSE = {"created", "in_progress", "queued", "completed", "incomplete"
 async def _used(bench: Bench, row: Capabilities, tool: ProviderTool, **changes: Any) -> Answered:
     asked: Json = {"tools": [tool.tool], "include": [tool.include], "input": "When do ships leave?", **changes}
     script = Script(provider_calls=(tool.tool["type"],), text="With the tide, twice a day.")
-    answered = await bench.ask(
-        f"{row.provider}/gpt-4.1", provider=row.provider, api=row.api, script=script, **asked
-    )
+    answered = await bench.ask(f"{row.provider}/gpt-4.1", provider=row.provider, api=row.api, script=script, **asked)
     return answered.completed()
 
 

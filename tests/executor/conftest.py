@@ -44,8 +44,8 @@ QUICK: dict[str, Any] = {
     "ack_wait_s": ACK_WAIT_S,
     "drain_timeout_s": 0.2,
     "connect_timeout_s": 1.0,
-    "first_event_timeout_s": 0.5,
-    "event_gap_timeout_s": 0.5,
+    "first_event_timeout_s": 10.0,
+    "event_gap_timeout_s": 10.0,
     "retry_pause_s": 0.01,
     "cooldown_first_s": 0.2,
 }
@@ -201,9 +201,17 @@ def start_executor(nats_url: str, root: str) -> StartExecutor:
 
 @pytest.fixture
 async def executor(desk: Desk, start_executor: StartExecutor) -> AsyncGenerator[Bus]:
-    """One executor with short budgets; its bus."""
+    """One executor; its bus."""
     del desk
     async with start_executor() as its_bus:
+        yield its_bus
+
+
+@pytest.fixture
+async def impatient(desk: Desk, start_executor: StartExecutor) -> AsyncGenerator[Bus]:
+    """One executor that soon gives up waiting for events; its bus."""
+    del desk
+    async with start_executor(first_event_timeout_s=0.8, event_gap_timeout_s=0.8) as its_bus:
         yield its_bus
 
 

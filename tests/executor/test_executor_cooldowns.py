@@ -47,7 +47,7 @@ async def test_a_target_that_failed_three_requests_in_a_row_is_not_called(
     assert "tried" not in events[-1]["response"]["tokenbus"]
     state = await entry(two, first())
     assert state is not None
-    assert (state.failures, state.opened, state.code) == (3, 1, "upstream_error")
+    assert (state.failures, state.opened, state.code) == (3, 1, "upstream_unavailable")
 
 
 async def test_two_failures_and_an_answer_start_the_count_anew(

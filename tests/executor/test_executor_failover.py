@@ -15,15 +15,15 @@ from tokenbus_simulator import Fault, Script, Simulator
 
 NOBODY = "http://127.0.0.1:1/v1"
 MOVES_ON = {
-    "408": "upstream_error",
+    "408": "upstream_unavailable",
     "409": "upstream_unavailable",
     "429": "upstream_rate_limit",
     "quota": "upstream_rate_limit",
     "401": "upstream_authentication",
     "404": "upstream_refused",
-    "500": "upstream_error",
+    "500": "upstream_unavailable",
     "502": "upstream_unavailable",
-    "503": "upstream_error",
+    "503": "upstream_unavailable",
     "silent": "first_event_timeout",
     "comments": "first_event_timeout",
     "stall": "first_event_timeout",
@@ -36,9 +36,9 @@ MOVES_ON = {
 
 
 @pytest.fixture
-async def two(desk: Desk, simulator: Simulator, executor: Bus) -> Desk:
+async def two(desk: Desk, simulator: Simulator, impatient: Bus) -> Desk:
     """Providers `first` and `second`, and `away`, where nobody listens."""
-    del executor
+    del impatient
     rows = [provider(simulator, name=name) for name in ("first", "second")]
     await desk.publish_providers(*rows, provider(simulator, name="away", base_url=NOBODY))
     return desk
@@ -122,7 +122,10 @@ async def test_a_passing_failure_of_the_only_target_is_tried_again(two: Desk, si
     events = await asked(two, first())
 
     assert events[-1]["type"] == "response.completed"
-    assert [one["code"] for one in events[-1]["response"]["tokenbus"]["tried"]] == ["upstream_error", "upstream_cut"]
+    assert [one["code"] for one in events[-1]["response"]["tokenbus"]["tried"]] == [
+        "upstream_unavailable",
+        "upstream_cut",
+    ]
 
 
 async def test_the_only_target_is_tried_three_times_at_most(two: Desk, simulator: Simulator) -> None:

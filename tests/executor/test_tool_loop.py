@@ -1,4 +1,4 @@
-"""Function tools in an answer: who runs a call, what readers see, and what the model is told next."""
+"""Function tools in an answer: who runs a call, and what readers see."""
 
 import asyncio
 from collections import Counter
@@ -6,29 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.executor.conftest import BOTH_APIS, TENANT, Desk, StartExecutor, provider, target
+from tests.executor.conftest import BOTH_APIS, Desk, StartExecutor, provider, target
 from tests.executor.test_executor_answers import text_of
-from tests.executor.tool_serving import Serve, asking, function, kinds, outputs, serving
+from tests.executor.tool_serving import Serve, add, asking, kinds, outputs, serving, shout
 from tests.toolkit.conftest import hosted
-from tokenbus_executor.sealed_reasoning import INCLUDE
 from tokenbus_schemas.vocabulary import TOOL_PROGRESS
 from tokenbus_simulator import Simulator
-from tokenbus_toolkit import Image, ToolContext, ToolError, tool
+from tokenbus_toolkit import ToolContext, ToolError, tool
 
 pytestmark = pytest.mark.usefixtures("executor")
 serve = pytest.fixture(serving)
-
-
-@tool
-async def add(first: int, second: int) -> int:
-    """Add two numbers."""
-    return first + second
-
-
-@tool
-async def shout(word: str) -> str:
-    """Say it loud."""
-    return word.upper()
 
 
 @pytest.mark.parametrize("api", BOTH_APIS)
@@ -42,24 +29,6 @@ async def test_a_served_call_is_run_and_the_model_goes_on(desk: Desk, serve: Ser
     call, output, message = response["output"]
     assert (output["call_id"], output["output"], output["status"]) == (call["call_id"], "42", "completed")
     assert message["content"][0]["text"] == text_of(events) != ""
-
-
-@pytest.mark.parametrize("api", BOTH_APIS)
-async def test_the_model_is_told_its_call_and_the_output_under_the_id_that_readers_saw(
-    desk: Desk, serve: Serve, simulator: Simulator, api: str
-) -> None:
-    await serve(shout)
-    events = await desk.ask('sim;call=shout({"word":"ah"})', api=api, request=asking("shout"))
-
-    call_id = events[-1]["response"]["output"][0]["call_id"]
-    told: Any = simulator.record[1].body
-    if api == "responses":
-        assert [item.get("type") for item in told["input"]] == ["message", "function_call", "function_call_output"]
-        assert (told["input"][1]["call_id"], told["input"][2]["call_id"]) == (call_id, call_id)
-        assert told["input"][2]["output"] == "AH"
-    else:
-        assert told["messages"][1]["tool_calls"][0]["id"] == call_id
-        assert told["messages"][2] == {"role": "tool", "tool_call_id": call_id, "content": "AH"}
 
 
 @pytest.mark.parametrize("api", BOTH_APIS)
@@ -190,63 +159,6 @@ async def test_without_rounds_no_function_is_run(desk: Desk, serve: Serve) -> No
     assert kinds(events) == ["function_call"]
 
 
-async def test_a_choice_that_forces_a_call_holds_for_the_first_round(
-    desk: Desk, serve: Serve, simulator: Simulator
-) -> None:
-    await serve(shout)
-    choice = {"type": "function", "name": "shout"}
-    await desk.ask("sim", request=asking("shout", tool_choice=choice))
-
-    bodies: list[Any] = [exchange.body for exchange in simulator.record]
-    assert [body["tool_choice"] for body in bodies] == [choice, "auto"]
-
-
-@pytest.mark.parametrize("api", BOTH_APIS)
-async def test_a_tool_is_named_and_its_service_defines_it(
-    desk: Desk, serve: Serve, simulator: Simulator, api: str
-) -> None:
-    await serve(add)
-    request = {"input": "Go on.", "tools": [{"type": "function", "name": "add"}]}
-    events = await desk.ask('sim;call=add({"first":1,"second":2})', api=api, request=request)
-
-    body: Any = simulator.record[0].body
-    said = body["tools"][0] if api == "responses" else body["tools"][0]["function"]
-    assert said["description"] == "Add two numbers."
-    assert said["parameters"]["required"] == ["first", "second"]
-    assert outputs(events) == ["3"]
-    assert events[-1]["response"]["tools"][0]["parameters"]["required"] == ["first", "second"]
-
-
-async def test_a_named_tool_that_nobody_offers_is_refused_by_its_place(desk: Desk, simulator: Simulator) -> None:
-    request = {"input": "Go on.", "tools": [function("mine"), {"type": "function", "name": "gone"}]}
-    events = await desk.ask(request=request)
-
-    error = events[-1]["response"]["error"]
-    assert (error["type"], error["param"]) == ("invalid_value", "tools[1]")
-    assert error["message"].startswith("tools[1]: 'gone' has no `parameters`")
-    assert len(simulator.record) == 0
-
-
-async def test_the_tenants_own_tool_hides_a_shared_one(desk: Desk, serve: Serve) -> None:
-    @tool(name="who", scope=TENANT)
-    async def own(of: str) -> str:
-        """The tenant's."""
-        return f"own {of}"
-
-    @tool(name="who")
-    async def shared(of: str) -> str:
-        """Everybody's."""
-        return f"shared {of}"
-
-    await serve(shared, service="shared")
-    await serve(own, service="own")
-    request = {"input": "Go on.", "tools": [{"type": "function", "name": "who"}]}
-    script = 'sim;call=who({"of":"it"})'
-
-    mine = await desk.ask(script, request=request)
-    assert (outputs(mine), mine[-1]["response"]["tools"][0]["description"]) == (["own it"], "The tenant's.")
-
-
 async def test_what_goes_wrong_in_a_tool_is_told_to_the_model(desk: Desk, serve: Serve) -> None:
     @tool
     async def taken() -> None:
@@ -294,117 +206,6 @@ async def test_progress_is_told_while_the_tool_runs(desk: Desk, serve: Serve) ->
     call = events[-1]["response"]["output"][0]
     assert (told["item_id"], told["output_index"]) == (call["id"], 0)
     assert (told["message"], told["fraction"]) == ("half way", 0.5)
-
-
-@pytest.mark.parametrize("api", BOTH_APIS)
-async def test_an_image_reaches_the_model_where_its_api_allows(
-    desk: Desk, serve: Serve, simulator: Simulator, api: str
-) -> None:
-    @tool
-    async def draw() -> list[Any]:
-        return ["A dot.", Image.of(b"dot", media_type="image/png")]
-
-    await serve(draw)
-    events = await desk.ask("sim;call=draw({})", api=api, request=asking("draw"))
-
-    told: Any = simulator.record[1].body
-    assert [part["type"] for part in outputs(events)[0]] == ["input_text", "input_image"]
-    if api == "responses":
-        assert told["input"][2]["output"] == outputs(events)[0]
-    else:
-        assert [part["text"] for part in told["messages"][2]["content"]] == [
-            "A dot.",
-            "[an image left out: this model takes text only as the output of a tool]",
-        ]
-
-
-@pytest.mark.parametrize("store", [None, False, True])
-async def test_sealed_reasoning_goes_back_to_the_model_that_wrote_it(
-    desk: Desk, serve: Serve, simulator: Simulator, store: bool | None
-) -> None:
-    await serve(shout)
-    request = asking("shout", reasoning={"effort": "low"}, **({} if store is None else {"store": store}))
-    events = await desk.ask('sim;reasoning=5;summary=3;call=shout({"word":"x"})', request=request)
-
-    bodies: list[Any] = [exchange.body for exchange in simulator.record]
-    assert kinds(events) == ["reasoning", "function_call", "function_call_output", "reasoning", "message"]
-    assert [body["include"] for body in bodies] == [[INCLUDE], [INCLUDE]]
-    assert bodies[1]["input"][1]["encrypted_content"]
-    assert bodies[1]["input"][1]["id"] == events[-1]["response"]["output"][0]["id"]
-
-
-@pytest.mark.parametrize("store", [None, False])
-async def test_a_model_that_may_not_seal_is_not_asked_to(
-    desk: Desk, serve: Serve, simulator: Simulator, store: bool | None
-) -> None:
-    await serve(shout)
-    request = asking("shout", **({} if store is None else {"store": store}))
-    events = await desk.ask('sim;summary=3;call=shout({"word":"x"})', request=request)
-
-    bodies: list[Any] = [exchange.body for exchange in simulator.record]
-    assert events[-1]["type"] == "response.completed"
-    assert all("include" not in body for body in bodies)
-    kept = ["reasoning"] if store is None else []
-    assert [item["type"] for item in bodies[1]["input"]] == [
-        "message",
-        *kept,
-        "function_call",
-        "function_call_output",
-    ]
-
-
-async def test_reasoning_goes_back_in_the_field_that_a_chat_provider_wants(
-    desk: Desk, serve: Serve, simulator: Simulator
-) -> None:
-    await serve(shout)
-    await desk.publish_providers(provider(simulator, chat={"reasoning_field": "reasoning_content"}))
-    await desk.ask('sim;reasoning=5;call=shout({"word":"x"})', api="chat_completions", request=asking("shout"))
-
-    told: Any = simulator.record[1].body
-    assert told["messages"][1]["reasoning_content"]
-    assert told["messages"][1]["tool_calls"]
-
-
-async def test_provider_tools_stand_beside_functions(desk: Desk, serve: Serve, simulator: Simulator) -> None:
-    await serve(shout)
-    request = asking("shout")
-    request["tools"].append({"type": "web_search"})
-    events = await desk.ask('sim;provider_call=web_search;call=shout({"word":"x"})', request=request)
-
-    told: Any = simulator.record[1].body
-    assert {"web_search_call", "function_call", "function_call_output"} <= set(kinds(events))
-    assert events[-1]["type"] == "response.completed"
-    assert "web_search_call" in [item["type"] for item in told["input"]]
-
-
-async def test_a_later_round_fails_over_before_its_first_event(
-    desk: Desk, serve: Serve, simulator: Simulator, start_executor: StartExecutor
-) -> None:
-    second = provider(simulator, name="second")
-
-    @tool
-    async def unplug() -> str:
-        """Takes the provider that answered off the network."""
-        await desk.publish_providers(provider(simulator, base_url="http://127.0.0.1:1/v1"), second)
-        await simulator_knows.wait()
-        return "done"
-
-    simulator_knows = asyncio.Event()
-    await desk.publish_providers(provider(simulator), second)
-    await serve(unplug)
-    script = "sim;summary=2;call=unplug({})"
-    request_id = await desk.send(
-        desk.order(target(script), target(script, provider="second"), request=asking("unplug"))
-    )
-    await desk.until(request_id, lambda lines: any(b'"function_call"' in line.raw for line in lines))
-    simulator_knows.set()
-    events = await desk.answered(request_id)
-
-    response = events[-1]["response"]
-    assert (response["status"], response["tokenbus"]["provider"]) == ("completed", "second")
-    assert kinds(events) == ["reasoning", "function_call", "function_call_output", "reasoning", "message"]
-    told: Any = simulator.record[1].body
-    assert "reasoning" not in [item["type"] for item in told["input"]]
 
 
 async def test_calls_beyond_the_bound_of_a_round_are_not_run(

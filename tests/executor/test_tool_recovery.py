@@ -293,3 +293,35 @@ async def test_an_attempt_adopts_the_calls_that_an_earlier_one_has_sent(
     assert outputs(events)[0].startswith("This call was not run: ")
     assert outputs(events)[1] == "done x"
     assert dict(effects.seen) == {"x": 1}
+
+
+@pytest.mark.parametrize("end", ["cancelled", "expired"])
+async def test_a_request_that_ended_between_two_attempts_leaves_no_loose_end(
+    desk: Desk, around: Surroundings, serve: Serve, end: str
+) -> None:
+    stopped = asyncio.Event()
+    started = asyncio.Event()
+
+    @tool
+    async def once() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    await serve(once)
+    order = desk.order(target("sim;call=once({})"), request=asking("once"))
+    async with dying(order, around):
+        await started.wait()
+    if end == "cancelled":
+        await desk.mark(order.request_id)
+        await attempt(order, around)
+    else:
+        await attempt(order.model_copy(update={"deadline": order.accepted_at}), around)
+
+    events = await told(desk, order)
+    assert kinds(events) == ["function_call", "function_call_output"]
+    assert outputs(events)[0].endswith("It may have taken effect, in part or in whole.")
+    async with asyncio.timeout(5):
+        await stopped.wait()

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tests.toolkit.conftest import hosted
 from tests.valid_stream import Json
-from tokenbus_toolkit import Tool
+from tokenbus_toolkit import Tool, tool
 
 Serve = Callable[..., Awaitable[None]]
 ANY_OBJECT: Final[Json] = {"type": "object", "properties": {}, "additionalProperties": True}
@@ -20,6 +20,18 @@ async def serving(nats_url: str, root: str) -> AsyncGenerator[Serve]:
             await exits.enter_async_context(hosted(nats_url, *tools, root=root, service=service))
 
         yield start
+
+
+@tool
+async def add(first: int, second: int) -> int:
+    """Add two numbers."""
+    return first + second
+
+
+@tool
+async def shout(word: str) -> str:
+    """Say it loud."""
+    return word.upper()
 
 
 def function(name: str) -> Json:

@@ -200,6 +200,21 @@ async def test_a_cancel_answers_with_the_response_as_it_ended(gateway: ScriptedG
     assert (status, body) == (200, lines[-1].data["response"])
 
 
+async def test_a_head_request_has_no_body(gateway: ScriptedGateway, answerer: Answerer) -> None:
+    async with connected(gateway.port) as wire:
+        await wire.post("/v1/responses", {**RESPONSES, "stream": True})
+        request = (await answerer.requests.get()).headers
+        await answerer.publish(request, whole(request, ["Hi"]))
+        await wire.head()
+        await wire.chunks()
+        path = f"/v1/responses/resp_{request.request_id}"
+        for query in ("", "?stream=true"):
+            await wire.send("HEAD", path + query, headers={"Host": "test"})
+            assert (await wire.head())[0] == 200
+        status, _, body = await (await wire.get(path)).reply()
+    assert (status, body["status"]) == (200, "completed")
+
+
 async def test_a_response_that_is_being_written_can_be_read(gateway: ScriptedGateway, answerer: Answerer) -> None:
     async with connected(gateway.port) as asking, connected(gateway.port) as reading:
         await asking.post("/v1/responses", {**RESPONSES, "stream": True})

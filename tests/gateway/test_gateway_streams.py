@@ -1,15 +1,17 @@
 """What a client of a stream sees, event by event: when the status comes, what is written together, how it ends."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.client.answerer import Answerer, numbered
-from tests.conftest import eventually
+from tests.client.answerer import Answerer, answering, numbered
+from tests.conftest import StartNatsServer, eventually
 from tests.gateway.answers import assembly, cancelled_after, failed_after, failed_at_once, text_events, whole
-from tests.gateway.conftest import ScriptedGateway, Surroundings
+from tests.gateway.conftest import ScriptedGateway, Surroundings, gateway_before
 from tests.gateway.http_wire import connected, events_in
 from tests.valid_stream import check_stream
+from tokenbus.bus import Bus
 from tokenbus_gateway.endpoint import Times
 from tokenbus_schemas import ErrorBody, ErrorCode, Event, EventLine, RequestHeaders, encode
 from tokenbus_translate import Ending
@@ -271,6 +273,59 @@ async def test_a_failed_answer_is_replayed_with_the_same_numbers(gateway: Script
             status, _ = await wire.head()
             assert status == 200
             assert events_in(b"".join(await wire.chunks())) == [*seen[after + 1 : -1], seen[-1]]
+
+
+async def test_a_gateway_that_stops_lets_answers_end_cuts_the_rest_and_cancels_nothing(
+    nats_url: str, root: str, answerer: Answerer
+) -> None:
+    async with Bus.connect(nats_url, name="gateway") as bus, AsyncExitStack() as wires:
+        async with gateway_before(bus, root=root, around=Surroundings(drain_s=1.0)) as gateway:
+            quick, long = [await wires.enter_async_context(connected(gateway.port)) for _ in range(2)]
+            requests: list[RequestHeaders] = []
+            for wire in (quick, long):
+                await wire.post("/v1/responses", RESPONSES)
+                requests.append(await taken(answerer))
+                await answerer.publish(requests[-1], whole(requests[-1], PIECES)[:6])
+                await wire.head()
+                await wire.chunk()
+            await answerer.publish(requests[0], whole(requests[0], PIECES)[6:])
+        assert b"[DONE]" in b"".join(await quick.chunks())
+        with pytest.raises(asyncio.IncompleteReadError):
+            await long.chunk()
+        assert answerer.cancels.empty()
+        async with gateway_before(bus, root=root, around=Surroundings()) as other:
+            resumed = await wires.enter_async_context(connected(other.port))
+            await resumed.get(f"/v1/responses/resp_{requests[1].request_id}?stream=true&starting_after=5")
+            await answerer.publish(requests[1], whole(requests[1], PIECES)[6:])
+            await resumed.head()
+            events = events_in(b"".join(await resumed.chunks()))
+    assert [event["sequence_number"] for event in events] == list(range(6, 11))
+
+
+async def test_a_stream_outlives_a_restart_of_the_bus(start_nats_server: StartNatsServer) -> None:
+    server = start_nats_server()
+    async with (
+        Bus.connect(server.url, name="answerer") as behind,
+        answering(behind, root="restart") as answerer,
+        Bus.connect(server.url, name="gateway") as bus,
+        gateway_before(bus, root="restart", around=Surroundings()) as gateway,
+        connected(gateway.port) as wire,
+    ):
+        await wire.post("/v1/chat/completions", CHAT)
+        request = await taken(answerer)
+        lines = whole(request, PIECES)
+        await answerer.publish(request, lines[:5])
+        await wire.head()
+        seen = await wire.chunk()
+        server.kill()
+        answerer.store(request, lines[5:6])
+        server.start()
+        await eventually(lambda: behind.reconnects > 0 and bus.reconnects > 0, timeout_s=10)
+        await answerer.publish(request, lines[6:])
+        seen += b"".join(await wire.chunks())
+    told = [event["choices"][0]["delta"].get("content") for event in events_in(seen)]
+    assert "".join(filter(None, told)) == "".join(PIECES)
+    assert seen.endswith(b"data: [DONE]\n\n")
 
 
 class TestSlowClients:

@@ -17,13 +17,13 @@ INTAKE = Intake(lambda: TABLE, Subjects("bus"), default_timeout_s=600.0)
 DROP = {"on_unsupported": "drop"}
 
 
-def order(model: str, *, intake: Intake = INTAKE, **fields: Any) -> WorkOrder | ErrorBody:
+def order(model: str, **fields: Any) -> WorkOrder | ErrorBody:
     """The work order of a request, or the error that it ends in."""
     body = {"model": model, **({} if "messages" in fields else {"input": "hi"}), **fields}
     arrival = Arrival("bus.requests.acme.standard", {REQUEST_ID: "r1"}, orjson.dumps(body), 1_000.0)
-    sender = intake.identify(arrival)
+    sender = INTAKE.identify(arrival)
     assert isinstance(sender, Sender)
-    decision = intake.decide(arrival, sender=sender, now=1_000.0)
+    decision = INTAKE.decide(arrival, sender=sender, now=1_000.0)
     return WorkOrder.model_validate_json(decision.payload) if isinstance(decision, Admitted) else decision.error
 
 

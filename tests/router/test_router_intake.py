@@ -233,9 +233,7 @@ async def test_a_bug_at_intake_ends_the_request_and_is_logged_without_its_text(
     handler = IntakeHandler(
         bus,
         subjects=desk.subjects,
-        intake=Intake(
-            lambda: RoutingTable(BrokenTable(), {}, frozenset()), desk.subjects, default_timeout_s=600.0
-        ),
+        intake=Intake(lambda: RoutingTable(BrokenTable(), {}, frozenset()), desk.subjects, default_timeout_s=600.0),
         ender=Ender(bus, subjects=desk.subjects, terminal=terminal),
         admissions=Admissions(bus, bucket=f"{desk.subjects.root}_responses"),
         dead_letters=DeadLetters(bus, subjects=desk.subjects),

@@ -47,6 +47,11 @@ async def busy(journal: Journal, *, idempotent: bool = False) -> Busy:
     return found
 
 
+async def settled(journal: Journal, waiting: Busy) -> Claim | ToolResult | None:
+    """Nobody stops it."""
+    return await journal.settle(waiting, stopping=asyncio.get_running_loop().create_future())
+
+
 async def entry(bus: Bus, root: str) -> ClaimEntry | ResultEntry:
     stored = await bus.kv_get(f"{root}_tools", a_call().key)
     assert stored is not None
@@ -69,13 +74,13 @@ async def test_result_is_for_everybody_who_asks_later(journal: MakeJournal) -> N
     assert await first.store(claim, DONE) == DONE
     replayed = DONE.model_copy(update={"replayed": True})
     assert await journal().claim(a_call(), idempotent=False) == replayed
-    assert await journal().settle(waiting) == replayed
+    assert await settled(journal(), waiting) == replayed
 
 
 async def test_dead_runner_leaves_an_unknown_outcome_that_is_final(journal: MakeJournal) -> None:
     dead = journal()
     claim = await held(dead)
-    verdict = await journal().settle(await busy(journal()))
+    verdict = await settled(journal(), await busy(journal()))
 
     assert isinstance(verdict, ToolResult)
     assert verdict.outcome == "unknown"
@@ -86,7 +91,7 @@ async def test_dead_runner_leaves_an_unknown_outcome_that_is_final(journal: Make
 async def test_dead_runner_of_an_idempotent_call_is_replaced(journal: MakeJournal) -> None:
     dead, other = journal(), journal()
     claim = await held(dead, idempotent=True)
-    taken = await other.settle(await busy(other, idempotent=True))
+    taken = await settled(other, await busy(other, idempotent=True))
 
     assert isinstance(taken, Claim)
     assert not await dead.renew(claim)
@@ -101,17 +106,17 @@ async def test_call_is_run_again_only_if_both_say_that_it_may(
     await held(journal(), idempotent=by_the_dead)
     other = journal()
 
-    settled = await other.settle(await busy(other, idempotent=by_us))
+    verdict = await settled(other, await busy(other, idempotent=by_us))
 
-    assert isinstance(settled, ToolResult)
-    assert settled.outcome == "unknown"
+    assert isinstance(verdict, ToolResult)
+    assert verdict.outcome == "unknown"
 
 
 async def test_renewed_claim_is_never_taken_over(journal: MakeJournal) -> None:
     runner, other = journal(), journal()
     claim = await held(runner)
     async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(other.settle(await busy(other)))
+        waiting = group.create_task(settled(other, await busy(other)))
         for _ in range(6):
             await asyncio.sleep(TIMES.renew_s)  # the passing of time is what this is about
             assert await runner.renew(claim)

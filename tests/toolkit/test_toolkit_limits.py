@@ -320,6 +320,32 @@ async def test_idempotent_call_goes_to_another_host_when_its_own_must_end(
     assert sent.result() == ToolResult(output="from the other host", outcome="ok")
 
 
+async def test_host_that_must_end_does_not_wait_for_anothers_run(
+    nats_url: str, root: str, host: StartHost, calling: Calling
+) -> None:
+    """Both hosts hold the same call; the one that only waits for the other's result ends, and the caller gets it."""
+    go = asyncio.Event()
+
+    @tool
+    async def long() -> str:
+        await go.wait()
+        return "done"
+
+    call = calling.make("long")
+    async with asyncio.TaskGroup() as group:
+        staying = await host(long)
+        sent = [group.create_task(calling.send(call))]
+        await eventually(lambda: staying.calls_in_hand == 1)
+        async with asyncio.timeout(10):
+            async with hosted(nats_url, long, root=root, drain_timeout_s=0.1) as leaving:
+                while not leaving.calls_in_hand:
+                    sent.append(group.create_task(calling.send(call)))
+                    await asyncio.wait({sent[0]}, timeout=0.01)
+        go.set()
+
+    assert [task.result().output for task in sent] == ["done"] * len(sent)
+
+
 async def test_claims_of_long_calls_are_renewed(host: StartHost, calling: Calling, bus: Bus) -> None:
     """Two hosts hold the same call for several leases, and the second never takes it over."""
     runs = 0

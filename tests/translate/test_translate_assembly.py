@@ -98,6 +98,15 @@ def test_nothing_can_be_written_after_an_end(assemble: Assemble) -> None:
         assembly.fail(_ERROR)
 
 
+def test_reasoning_that_was_counted_apart_is_part_of_the_output() -> None:
+    details = {"completion_tokens_details": {"reasoning_tokens": 5}}
+    apart = normal_usage({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 12, **details})
+    within = normal_usage({"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12, **details})
+    assert apart == within
+    assert apart is not None
+    assert apart["output_tokens"] == 9
+
+
 def test_usage_is_summed_number_by_number() -> None:
     once = normal_usage({"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 2}})
     assert once is not None

@@ -23,6 +23,13 @@ Json = dict[str, Any]
         ({"error": {"message": "m", "code": "model_not_found"}}, 404, ErrorCode.UPSTREAM_REFUSED, True),
         ({"error": {"message": "m", "code": 503}}, None, ErrorCode.UPSTREAM_UNAVAILABLE, True),
         ({"error": {"message": "m", "code": "429"}}, None, ErrorCode.UPSTREAM_RATE_LIMIT, True),
+        ({"error": {"message": "m", "type": "server_error"}}, 503, ErrorCode.UPSTREAM_UNAVAILABLE, True),
+        ({"error": {"message": "m", "type": "server_error"}}, 408, ErrorCode.UPSTREAM_UNAVAILABLE, True),
+        ({"error": {"message": "m", "type": "server_error"}}, 400, ErrorCode.UPSTREAM_ERROR, True),
+        ({"error": {"message": "m", "type": "server_error"}}, None, ErrorCode.UPSTREAM_ERROR, True),
+        ({"errors": [{"code": "10015", "title": "t", "detail": "m"}]}, 400, ErrorCode.UPSTREAM_REFUSED, False),
+        ({"errors": [{"code": "10015", "title": "t", "detail": "m"}]}, None, ErrorCode.UPSTREAM_ERROR, True),
+        ({"errors": []}, 500, ErrorCode.UPSTREAM_UNAVAILABLE, True),
         ({"detail": "m"}, 422, ErrorCode.UPSTREAM_REFUSED, False),
         ({"detail": "m"}, 500, ErrorCode.UPSTREAM_UNAVAILABLE, True),
         ({"detail": "m"}, 408, ErrorCode.UPSTREAM_UNAVAILABLE, True),
@@ -45,6 +52,11 @@ def test_the_providers_words_are_quoted_shortened() -> None:
     assert len(told.message) < 600
     assert told.provider_code == "server_error"
     assert told.error.message == told.message
+
+
+def test_the_words_of_the_first_of_several_errors_are_quoted() -> None:
+    told = reported_failure({"errors": [{"code": "10015", "detail": "not both"}, {"detail": "nor that"}]}, status=400)
+    assert told.message == "the provider (status 400) reported: not both"
 
 
 def test_an_error_about_credentials_is_not_quoted() -> None:

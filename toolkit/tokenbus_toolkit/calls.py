@@ -143,11 +143,10 @@ class Calls:
         standing = await self._attempt(live)
         if not isinstance(standing, Busy):
             return standing
-        try:
-            async with asyncio.timeout(live.call.deadline - time.time()):
-                settled = await self._journal.settle(standing)
-        except TimeoutError:
-            return results.stopped("deadline", limit_s=0.0, ignored=False)
+        settled = await self._journal.settle(standing, stopping=live.stopping)
+        if settled is None:
+            reason: StopReason = live.stopping.result() if live.stopping.done() else "deadline"
+            return None if reason == "shutdown" else results.stopped(reason, limit_s=0.0, ignored=False)
         if isinstance(settled, ToolResult):
             return settled
         live.hold(settled, now=self._loop.time())
@@ -160,6 +159,8 @@ class Calls:
         try:
             reason = await self._wait_for_slot(live)
         except SlotsFullError as error:
+            if live.claim is not None:
+                await self._journal.release(live.claim)
             return results.busy(error.waiting)
         if reason is not None:
             return await self._conclude(live, Outcome(results.not_started(reason), reason=reason, started=False))

@@ -23,6 +23,7 @@ from tokenbus_toolkit.journal_entry import (
     read_entry,
     standing,
 )
+from tokenbus_toolkit.results import StopReason
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -90,8 +91,11 @@ class Journal:
 
         return await self._persist(attempt, call) or results.unavailable()
 
-    async def settle(self, busy: Busy) -> Claim | ToolResult:
-        """Waits for the runner of a call: its result, or a claim where it is dead and the call may be run again."""
+    async def settle(self, busy: Busy, *, stopping: asyncio.Future[StopReason]) -> Claim | ToolResult | None:
+        """Waits for the runner of a call: its result, or a claim where it is dead and the call may be run again.
+
+        None: `stopping` was done first, or the call's deadline passed.
+        """
         call = busy.call
         watch = LeaseWatch(self.times.lease_s)
         pause_s = _FIRST_LOOK_S
@@ -101,7 +105,9 @@ class Journal:
                 return results.unknown()
             if not isinstance(settled, Busy):
                 return settled
-            await asyncio.sleep(pause_s)
+            await asyncio.wait({stopping}, timeout=pause_s)
+            if stopping.done() or time.time() >= call.deadline:
+                return None
             pause_s = min(2 * pause_s, _LONGEST_LOOK_S)
 
     async def renew(self, claim: Claim) -> bool:

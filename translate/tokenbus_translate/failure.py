@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from tokenbus_schemas import ERRORS, ErrorBody, ErrorCode
-from tokenbus_translate.json_value import as_object, as_text
+from tokenbus_translate.json_value import as_object, as_objects, as_text
 
 _MAX_MESSAGE: Final = 500
 
@@ -53,6 +53,8 @@ _BY_PROVIDER_CODE: Final[Mapping[str, ErrorCode]] = MappingProxyType(
     }
 )
 
+_VAGUE: Final = frozenset({ErrorCode.UPSTREAM_REFUSED, ErrorCode.UPSTREAM_ERROR})
+
 # The caller is not at fault and no other request will fare better here, but another target may know the model.
 _ELSEWHERE_ALTHOUGH_REFUSED: Final = frozenset({"model_not_found", "unsupported_country_region_territory"})
 
@@ -89,15 +91,16 @@ def reported_failure(
     None where there is none. `status` is the HTTP status; without one, a numeric code stands in for it.
     """
     body = as_object(error) or {}
-    details = as_object(body.get("error")) or body
+    # Telnyx has a list of errors: https://developers.telnyx.com/api/errors (2026).
+    details = as_object(body.get("error")) or next(iter(as_objects(body.get("errors"))), body)
     words = [word for key in ("code", "type") if (word := as_text(details.get(key))) and word != "error"]
     number = details.get("code")
     if status is None and (isinstance(number, int) or (isinstance(number, str) and number.isdecimal())):
-        status = int(number)
+        status = int(number) if 100 <= int(number) < 600 else None
     code = _code(words, status)
     provider_code = words[0] if words else None
     elsewhere = ERRORS[code].fault == "upstream" or status == 404 or not _ELSEWHERE_ALTHOUGH_REFUSED.isdisjoint(words)
-    text = as_text(details.get("message")) or as_text(body.get("error")) or as_text(body.get("detail"))
+    text = as_text(details.get("message")) or as_text(body.get("error")) or as_text(details.get("detail"))
     return UpstreamFailure(code, _message(code, text, status), elsewhere, status, provider_code, retry_after_s)
 
 
@@ -110,8 +113,9 @@ def _code(words: list[str], status: int | None) -> ErrorCode:
             by_status = ErrorCode.UPSTREAM_REFUSED
         elif by_status is None and status >= 500:
             by_status = ErrorCode.UPSTREAM_UNAVAILABLE
-    # "invalid_request_error" comes with every 4xx of OpenAI, a wrong key's included: the status is more precise.
-    if known and not (known[0] is ErrorCode.UPSTREAM_REFUSED and by_status is not None):
+    # "invalid_request_error" comes with every 4xx of OpenAI, a wrong key's included, and "server_error" with every 5xx:
+    # the status is more precise, unless it blames the request for what the words call an error of the server.
+    if known and (by_status in (None, ErrorCode.UPSTREAM_REFUSED) or known[0] not in _VAGUE):
         return known[0]
     if by_status is not None:
         return by_status

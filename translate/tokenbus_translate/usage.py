@@ -11,7 +11,9 @@ def normal_usage(raw: object) -> JsonObject | None:
     """A provider's usage, of either API, in the Responses shape; None where it counted nothing.
 
     Sources: `ResponseUsage` and `CompletionUsage` of openai 3.54. DeepSeek names cached tokens prompt_cache_hit_tokens,
-    Moonshot puts cached_tokens beside the totals (as public clients read them, 2026-11-22).
+    Moonshot puts cached_tokens beside the totals (as public clients read them, 2026-11-22). xAI leaves reasoning out of
+    completion_tokens, which its total shows (github.com/vercel/ai, packages/xai/src/__fixtures__, 2026-02): here it is
+    part of the output, as everywhere else.
     """
     source = as_object(raw) or {}
     given, made = _count(source, "input_tokens", "prompt_tokens"), _count(source, "output_tokens", "completion_tokens")
@@ -19,6 +21,10 @@ def normal_usage(raw: object) -> JsonObject | None:
         return None
     total = _count(source, "total_tokens")
     cached = _count(source, "prompt_cache_hit_tokens", "cached_tokens") or 0
+    made_of = _counts(source, "output_tokens_details", "completion_tokens_details")
+    reasoned = made_of.get("reasoning_tokens", 0)
+    if reasoned and total == (given or 0) + (made or 0) + reasoned:
+        made = (made or 0) + reasoned
     return {
         "input_tokens": given or 0,
         "input_tokens_details": {
@@ -29,7 +35,7 @@ def normal_usage(raw: object) -> JsonObject | None:
         "output_tokens": made or 0,
         "output_tokens_details": {
             "reasoning_tokens": 0,
-            **_counts(source, "output_tokens_details", "completion_tokens_details"),
+            **made_of,
         },
         "total_tokens": (given or 0) + (made or 0) if total is None else total,
     }

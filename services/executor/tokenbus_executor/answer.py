@@ -120,6 +120,7 @@ class Answer:
         async with self._around.stops.watched(order, attempt=self._attempt) as stop:
             remaining_s = order.deadline - time.time()
             if remaining_s <= 0:
+                await self._rounds.interrupt("deadline")
                 return self._assembly.fail(_out_of_time(order))
             try:
                 async with asyncio.timeout(remaining_s):
@@ -188,13 +189,21 @@ def _head(order: WorkOrder, *, attempt: int) -> ResponseHead:
         response_id=response_id(RequestId(order.request_id)),
         model=order.model,
         created_at=int(order.accepted_at),
-        echo=order.request,
+        echo=_echo(order),
         provider=target.provider,
         upstream_model=target.model,
         api=target.api,
         attempt=attempt,
         request_id=order.request_id,
     )
+
+
+def _echo(order: WorkOrder) -> Mapping[str, object]:
+    """The request, whose metadata says what was left out: clients of OpenAI's read that, and nothing of ours."""
+    if not order.dropped:
+        return order.request
+    metadata: dict[str, str] = order.request.get("metadata") or {}
+    return {**order.request, "metadata": {**metadata, "tokenbus.dropped": ", ".join(order.dropped)[:512]}}
 
 
 def _out_of_time(order: WorkOrder) -> ErrorBody:

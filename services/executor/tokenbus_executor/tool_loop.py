@@ -88,6 +88,7 @@ class ToolLoop:
         self._assembly.usage = found.checkpoints[-1].usage
         self._calls.prefer(found.checkpoints[-1].target)
         self._resumption = found
+        self._run = self._tool_run(_standing(found))  # so that whatever ends the answer now closes its calls
         return "taken up"
 
     async def run(self) -> Ending | ErrorBody | Moved:
@@ -103,7 +104,11 @@ class ToolLoop:
             return await self._calls.run(lambda _: request)
         conversation = Conversation(request, model=self._order.model)
         outputs: Sequence[JsonObject] = ()
-        current = None if self._resumption is None else self._taken_up(self._resumption, conversation)
+        current = None
+        if self._resumption is not None:
+            for checkpoint, following in pairwise(self._resumption.checkpoints):
+                conversation.add(checkpoint.target, [*checkpoint.said, *following.outputs])
+            current = _standing(self._resumption)
         number = 0 if current is None else current.number
         while True:
             if current is None:
@@ -187,16 +192,6 @@ class ToolLoop:
         await self._publisher.publish(restore(self._assembly, kept.said))
         return _Round(mine.number, mine.target, mine.begin, self._assembly.output[first:], first=first, taken_up=True)
 
-    def _taken_up(self, found: Resumption, conversation: Conversation) -> _Round:
-        """The round that was going on, after those that were whole."""
-        begin = 0
-        for checkpoint, following in pairwise(found.checkpoints):
-            turn = [*checkpoint.said, *following.outputs]
-            conversation.add(checkpoint.target, turn)
-            begin += len(turn)
-        current = found.checkpoints[-1]
-        return _Round(current.round, current.target, begin, current.said, first=begin, taken_up=True)
-
     async def _run_calls(self, current: _Round) -> bool:
         """Whether the model may go on: everything that it asked for has been given."""
         self._run = self._tool_run(current)
@@ -224,3 +219,10 @@ class ToolLoop:
         names = (head.provider, head.upstream_model, head.api)
         targets = self._order.targets
         return next((one for one in targets if (one.provider, one.model, one.api) == names), targets[0])
+
+
+def _standing(found: Resumption) -> _Round:
+    """The round that was going on."""
+    current = found.checkpoints[-1]
+    begin = len(found.items) - len(found.outputs) - len(current.said)
+    return _Round(current.round, current.target, begin, current.said, first=begin, taken_up=True)

@@ -91,9 +91,9 @@ class ToolRun:
     async def interrupt(self, why: Interruption) -> None:
         """End the calls that run, and give every unsettled one an output; the events are left in the assembly."""
         unsettled = [slot for slot in self._slots if not slot.settled]
-        running = [slot for slot in unsettled if slot.sent]
+        running = [slot for slot in unsettled if slot.sent or self._sent_before]
         for slot in unsettled:
-            self._settle(slot, interrupted(why, sent=slot.sent or self._sent_before))
+            self._settle(slot, interrupted(why, sent=slot in running))
         self._append_outputs()
         try:
             async with asyncio.timeout(_GOODBYE_S):

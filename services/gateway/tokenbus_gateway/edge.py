@@ -1,8 +1,8 @@
 """uvicorn's HTTP/1.1 protocol with what it lacks: limits for slow and fat senders, and a short way to the socket.
 
 The short way (`Wire`): a token goes from the bus callback to the transport in one call. Through a task per stream and
-ASGI's `send` it costs 6 µs of CPU more, through a task with a timeout 13 µs (docs/adr, the gateway's server); at 1,000
-streams of 20 tokens/s that is an eighth of a core, or a quarter. Heads, errors and ends of responses go through ASGI.
+ASGI's `send` it costs 6 µs of CPU more (docs/adr/0004): at 1,000 streams of 20 tokens/s an eighth of a core. Heads,
+errors and ends of responses go through ASGI.
 
 What this relies on in uvicorn 0.54, `protocols/http/httptools_impl.py`: the attributes `transport`, `flow` and `loop`
 of the protocol, `disconnected`, `response_complete` and `message_event` of a cycle, that `_start_asgi_task` begins one,
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from uvicorn._types import ASGI3Application, ASGISendEvent
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -155,7 +155,18 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self.active, self.on_disconnect = cycle, None
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, self._until_shutdown(app))
+
+    def _until_shutdown(self, app: ASGI3Application) -> ASGI3Application:
+        async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                # The server's own doing, at the end of its grace; uvicorn would report each stream as a crash. This is
+                # the last frame of the task.
+                self._wire.cut()
+
+        return answer
 
     def _arm(self, timeout_s: float) -> None:
         self._disarm()

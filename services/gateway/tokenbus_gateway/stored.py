@@ -41,7 +41,7 @@ class GetResponse(Endpoint):
         assert caller is not None
         identity = wanted_response(exchange)
         query = parse_qs(exchange.query.decode("latin-1"))
-        if query.get("stream", ["false"])[-1].lower() == "true":
+        if exchange.method == "GET" and query.get("stream", ["false"])[-1].lower() == "true":
             after = _number(query.get("starting_after", ["-1"])[-1])
             await self._watch(exchange, caller.tenant, identity, after=after)
         else:

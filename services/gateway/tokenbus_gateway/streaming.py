@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tokenbus.errors import AnswerLostError
+from tokenbus.errors import TokenbusError
 from tokenbus_gateway.api_errors import raised_error
 from tokenbus_gateway.bridge import Answer
 from tokenbus_gateway.exchange import Exchange
@@ -43,7 +43,7 @@ async def stream_out(exchange: Exchange, answer: Answer, *, encoder: Encoder, wr
     write(lines)
     try:
         await follow(answer, write, drained=drained)
-    except AnswerLostError as error:
+    except TokenbusError as error:
         wire.write(encoder.error(raised_error(error)))
         raise
     exchange.facts["outcome"] = last.type

@@ -125,7 +125,7 @@ class ProviderEntry(BaseModel):
     event_gap_timeout_s: Seconds | None = Field(
         default=None, description="Seconds between useful events; left out: the executors' setting."
     )
-    source: Source | None = Field(default=None, description="Where these facts are from, and when; for readers.")
+    sources: list[Source] = Field(default=[], description="Where these facts are from, and when; for readers.")
 
 
 class TargetEntry(BaseModel):
@@ -199,7 +199,7 @@ class RuleEntry(BaseModel):
     take: list[str] = Field(default=[], description="Parameters that are taken: exceptions from later rules.")
     refuse: list[str] = Field(default=[], description="Parameters that are not taken.")
     values: dict[str, list[str]] = Field(default={}, description="Parameters of which only these values are taken.")
-    source: Source | None = Field(default=None, description="Where this is from, and when; for readers.")
+    sources: list[Source] = Field(default=[], description="Where this is from, and when; for readers.")
 
 
 class Catalog(BaseModel):

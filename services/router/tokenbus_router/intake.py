@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, cast
 
 import orjson
 
+from tokenbus_router.request_checks import check_parts
 from tokenbus_router.routing import route
 from tokenbus_router.routing_table import RoutingTable
 from tokenbus_router.unanswered import Asked
@@ -129,6 +130,7 @@ class Intake:
         if isinstance(body, RequestError):
             raise body
         request = check_request(body)
+        check_parts(request)
         routed = route(request, body=_normalised(body), table=self.table())
         order = WorkOrder(
             version=1,
@@ -201,9 +203,10 @@ def _normalised(body: object) -> dict[str, object]:
 
 
 def _echo(body: object) -> Mapping[str, object] | None:
+    """What the response to a refused request says of it: its metadata, to know it by. Anything more could repeat the
+    wrong value, and such a response would not fit the types that readers parse it with."""
     try:
-        check_request(body)
-        return _normalised(body)
+        return {"metadata": check_request(body).metadata}
     except RequestError:
         return None
 

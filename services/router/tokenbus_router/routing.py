@@ -1,6 +1,6 @@
 """Which targets a request goes to, and through which API. Pure.
 
-1. What later versions bring is refused by name, and so are tools and parameters that contradict themselves.
+1. What later versions bring is refused by name.
 2. The model ID gives the candidates, in the catalog's order; `tokenbus.provider` keeps those of one provider.
 3. Each candidate takes the first of its APIs that fits (`choosing.py`); one without any falls out.
 4. If none is left, the parameter that stood in the way is named.
@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 from tokenbus_router.choosing import API_NAMES, Choice, Fit, Objection, Wish, choose, without
 from tokenbus_router.not_yet import refuse_not_yet
 from tokenbus_router.parameters import BY_NAME, said_in
-from tokenbus_router.request_checks import check_parts
 from tokenbus_router.routing_table import Candidate, RoutingTable
 from tokenbus_router.sayable import in_callers_words, is_plain
 from tokenbus_schemas.errors import ErrorCode, RequestError
@@ -43,7 +42,6 @@ class Route(NamedTuple):
 def route(request: ChatRequest, *, body: Mapping[str, object], table: RoutingTable) -> Route:
     """`body`: the request in Responses' words. Raises `RequestError`, whose `param` is the field in the way."""
     refuse_not_yet(request)
-    check_parts(request)
     found = table.find(request.model)
     if found is None:
         raise _model_not_found(request.model, table=table)

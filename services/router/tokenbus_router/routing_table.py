@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from tokenbus_router.catalog import PATTERN_END, Catalog, ModelEntry, ProviderEntry, TargetEntry, targets_of
 from tokenbus_router.rules import RuleBook, Rules
 from tokenbus_schemas.control import ModelList
+from tokenbus_schemas.model_id import InvalidModelIdError, ModelId
 from tokenbus_schemas.requests import Api
 from tokenbus_schemas.subjects import Pool
 from tokenbus_schemas.work import ProviderRow, ProviderTable, Strategy, Target
@@ -110,6 +111,14 @@ class _Family:
     strategy: Strategy
     natures: _Natures
 
+    def find(self, model_id: str) -> Found | None:
+        """As a pattern: None for what is no model ID."""
+        try:
+            ModelId.parse(model_id)
+        except InvalidModelIdError:
+            return None
+        return self.found(model_id)
+
     def found(self, model_id: str) -> Found:
         candidates = tuple(place.candidate(model_id, natures=self.natures) for place in self.places)
         return Found(candidates, self.strategy)
@@ -120,7 +129,7 @@ class RoutingTable:
     """Who serves which model ID."""
 
     exact: Mapping[str, Found]
-    families: Mapping[str, Callable[[str], Found]]
+    families: Mapping[str, Callable[[str], Found | None]]
     """Patterns, by the family that stands before `/*`: they make what is found for a model ID."""
     providers: frozenset[str]
 
@@ -139,7 +148,7 @@ def compile_table(catalog: Catalog) -> RoutingTable:
     natures = _Natures(catalog)
     dialects = {name: natures.dialects(provider) for name, provider in catalog.providers.items()}
     exact: dict[str, Found] = {}
-    families: dict[str, Callable[[str], Found]] = {}
+    families: dict[str, Callable[[str], Found | None]] = {}
     for model_id, entry in catalog.models.items():
         places = tuple(
             _place(target, entry=entry, provider=catalog.providers[target.provider], dialects=dialects[target.provider])
@@ -147,7 +156,7 @@ def compile_table(catalog: Catalog) -> RoutingTable:
         )
         family = _Family(places, entry.strategy or "ordered", natures)
         if model_id.endswith(PATTERN_END):
-            families[model_id.removesuffix(PATTERN_END)] = lru_cache(_REMEMBERED)(family.found)
+            families[model_id.removesuffix(PATTERN_END)] = lru_cache(_REMEMBERED)(family.find)
         else:
             exact.update(dict.fromkeys((model_id, *entry.aliases), family.found(model_id)))
     return RoutingTable(MappingProxyType(exact), MappingProxyType(families), frozenset(catalog.providers))
@@ -178,7 +187,7 @@ def provider_table(catalog: Catalog) -> ProviderTable:
     return ProviderTable(
         providers=[
             ProviderRow.model_validate(
-                {**entry.model_dump(exclude={"source"}), "name": name, "pool": _pool(name, entry=entry)}
+                {**entry.model_dump(exclude={"sources"}), "name": name, "pool": _pool(name, entry=entry)}
             )
             for name, entry in catalog.providers.items()
         ]
