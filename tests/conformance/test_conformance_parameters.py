@@ -192,7 +192,6 @@ ECHOED: list[Json] = [
 ]
 
 
-@pytest.mark.xfail(strict=True, reason="the router echoes the wrong value in the refused response")
 @pytest.mark.parametrize("bad", ECHOED, ids=lambda bad: [*bad][-1])
 async def test_the_events_of_a_refusal_fit_the_openai_sdk_types(bench: Bench, bad: Json) -> None:
     assert (await bench.ask(REASONING_MODEL, **bad)).error

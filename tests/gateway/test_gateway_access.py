@@ -1,5 +1,6 @@
 """Keys, tokens and the file they stand in."""
 
+import argparse
 import stat
 import time
 from pathlib import Path
@@ -181,8 +182,6 @@ def test_a_missing_file_and_a_missing_or_short_secret_are_told(tmp_path: Path) -
 
 def test_keys_create_writes_a_row_and_shows_the_key_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "keys.yaml"
-    import argparse
-
     args = argparse.Namespace(
         file=path,
         name="the voice team",

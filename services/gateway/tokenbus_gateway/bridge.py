@@ -16,6 +16,7 @@ from tokenbus.reader import Reader, ReadingTimes
 from tokenbus.replay import Replay
 from tokenbus.submission import PreparedRequest, submit
 from tokenbus_gateway.feed import Feed
+from tokenbus_gateway.replays import AT_ONCE, SharedReplay
 from tokenbus_gateway.tracing import TraceContext
 from tokenbus_schemas import Channel, ModelList, PriorityClass, RequestId, Subjects, Tenant
 from tokenbus_schemas.control import CancelStatus
@@ -68,6 +69,7 @@ class Bridge:
         self._options = options or BridgeOptions()
         self._channel = Channel(secrets.token_urlsafe(12))
         self._feeds: dict[str, Feed] = {}
+        self._replay_turns = asyncio.Semaphore(AT_ONCE)
         self._subscription: Subscription | None = None
 
     async def __aenter__(self) -> Self:
@@ -177,7 +179,7 @@ class Bridge:
         return PreparedRequest(question.request_id, subject, payload, headers.to_wire(), question.timeout_s)
 
     def _replay(self, tenant: Tenant, request_id: RequestId) -> Replay:
-        return Replay(self._bus, subject=self._subjects.replay(tenant, request_id))
+        return SharedReplay(self._bus, subject=self._subjects.replay(tenant, request_id), turns=self._replay_turns)
 
     def _new_feed(self) -> Feed:
         options = self._options
