@@ -155,7 +155,9 @@ class ProviderRow(BaseModel):
     apis: tuple[Api, ...] = Field(
         default=("responses", "chat_completions"), description="Which APIs it has, preferred first."
     )
-    chat: ChatDialectRow = Field(default=ChatDialectRow.model_construct(), description="Its dialect of Chat Completions.")
+    chat: ChatDialectRow = Field(
+        default=ChatDialectRow.model_construct(), description="Its dialect of Chat Completions."
+    )
     responses: ResponsesDialectRow = Field(
         default=ResponsesDialectRow.model_construct(), description="Its dialect of the Responses API."
     )

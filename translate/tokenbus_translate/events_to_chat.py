@@ -1,4 +1,4 @@
-"""Events → Chat Completions chunks (facts: mapping.md, section 3).
+"""Events → Chat Completions chunks.
 
 Rules:
 

@@ -1,4 +1,4 @@
-"""A response resource → a chat completion (facts: mapping.md, sections 2 and 3).
+"""A response resource → a chat completion.
 
 Rules:
 
@@ -136,7 +136,7 @@ def chat_usage(usage: object) -> JsonObject | None:
         "prompt_tokens": counts.get("input_tokens"),
         "completion_tokens": counts.get("output_tokens"),
         "total_tokens": counts.get("total_tokens"),
-        # Clients read the details unguarded (facts: vscode-unify #277).
+        # Clients read the details unguarded (vscode-unify #277).
         "prompt_tokens_details": {"cached_tokens": 0, **(as_object(counts.get("input_tokens_details")) or {})},
         "completion_tokens_details": {"reasoning_tokens": 0, **(as_object(counts.get("output_tokens_details")) or {})},
     }

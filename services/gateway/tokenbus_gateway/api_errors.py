@@ -2,7 +2,7 @@
 
 RefusedError    the request gets an error instead of an answer; carries the `ApiError`
 
-The strings are OpenAI's where its clients look at them (facts: Open Responses, errors; openai 3.54); the codes are
+The strings are OpenAI's where its clients look at them (Open Responses 2026-04-24; openai 3.54); the codes are
 those of `tokenbus_schemas.ERRORS`.
 """
 
@@ -41,7 +41,7 @@ class ApiError:
 
     def event(self, sequence_number: int) -> bytes:
         """A stream's `error` event. OpenAI documents it flat and sends it nested, and clients exist for either
-        (facts: mapping.md trap 4.2), so it is both.
+        , so it is both.
         """
         flat = {"code": self.code, "message": self.message, "param": self.param}
         return orjson.dumps({"type": "error", "sequence_number": sequence_number, **flat, "error": self.fields()})
@@ -92,7 +92,7 @@ def rate_limited(what: str, *, retry_after_s: float) -> ApiError:
 
 
 CANCELLED: Final = ApiError(499, _INVALID, "cancelled", "the request was cancelled before its answer was whole")
-"""LiveKit's clients end quietly on 499 and do not retry (facts: livekit.md section 1)."""
+"""LiveKit's clients end quietly on 499 and do not retry (livekit-agents 1.8.9)."""
 
 
 def api_error(body: ErrorBody) -> ApiError:

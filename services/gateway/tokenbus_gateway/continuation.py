@@ -1,6 +1,6 @@
 """A conversation that goes on over one WebSocket: the latest response, kept while the connection lasts.
 
-Rules (Open Responses 2026-04-24, WebSocket; facts: livekit.md section 3):
+Rules (Open Responses 2026-04-24, WebSocket; livekit-plugins-openai 1.8.9):
 
 1. `previous_response_id` of the latest response of this connection is resolved here, stored or not: previous input,
    then previous output, then the new input. Any other id is left to the bus.

@@ -43,8 +43,8 @@ class GatewaySettings(ServiceSettings):
         default=_TIMES.write_s, gt=0, description="A client that reads nothing for this long is taken for gone."
     )
     gateway_keep_alive_s: float = Field(
-        # Longer than any client keeps a connection it means to use again (LiveKit's: 120 s, facts: livekit.md section
-        # 1), so that no request meets a connection that is just being closed.
+        # Longer than any client keeps a connection it means to use again (livekit-agents 1.8.9: 120 s)
+        # so that no request meets a connection that is just being closed.
         default=130.0,
         gt=0,
         description="How long an idle connection is kept.",

@@ -1,6 +1,6 @@
 """What the headers of a request wish for: provider, class, time, and what happens when the client goes away.
 
-LiveKit's names (facts: livekit.md section 1) and ours: `Tokenbus-Timeout` and `Tokenbus-On-Disconnect`. Its ids of
+LiveKit's names (livekit-agents 1.8.9) and ours: `Tokenbus-Timeout` and `Tokenbus-On-Disconnect`. Its ids of
 room, job, agent and session become attributes of the trace. They stay out of the request's `metadata`: that goes to the
 provider, and OpenAI refuses metadata on a chat request that is not stored.
 """

@@ -70,7 +70,6 @@ class IntakeHandler:
             return Refused(asked, ErrorBody(ErrorCode.INTERNAL_ERROR, "an error of the router; its log has the detail"))
 
     async def _hand_on(self, admitted: Admitted) -> None:
-        await self._admissions.note(admitted.asked)
         try:
             await self._bus.publish_stored(
                 self._subjects.work(admitted.pool, admitted.priority_class),
@@ -88,6 +87,9 @@ class IntakeHandler:
                 "send a shorter input"
             )
             await self._refuse(Refused(admitted.asked, ErrorBody(ErrorCode.PAYLOAD_TOO_LARGE, message)))
+        else:
+            # After the work, which waits for nothing: the note is for those who ask about it later.
+            await self._admissions.note(admitted.asked)
 
     async def _refuse(self, refusal: Refused) -> None:
         max_bytes = self._bus.max_payload - RESERVED_BYTES

@@ -1,6 +1,6 @@
 """LiveKit's access tokens: JWTs, HS256, signed with the secret that belongs to the API key in `iss`.
 
-What its inference clients send (facts: livekit.md section 1): `iss`, `sub` "agent", `nbf`, `exp` ten minutes on, and
+What its inference clients send (livekit-agents 1.8.9): `iss`, `sub` "agent", `nbf`, `exp` ten minutes on, and
 the grant `inference: {perform: true}`.
 """
 
