@@ -12,10 +12,12 @@ from typing import Final
 
 from tokenbus_chassis.settings import ServiceSettings, settings_table
 from tokenbus_executor.settings import ExecutorSettings
+from tokenbus_gateway.settings import GatewaySettings
 from tokenbus_router.catalog_default import default_text
 from tokenbus_router.catalog_load import load_catalog
 from tokenbus_router.settings import RouterSettings
 from tokenbus_router.tables import models_table, parameters_table, providers_table, rules_table, tools_table
+from tokenbus_tools.settings import ToolsSettings
 
 HERE: Final = Path(__file__).parent
 
@@ -30,7 +32,13 @@ def settings_page() -> str:
     """The whole page."""
     sections = [_INTRO, f"## Every service\n\n{settings_table(ServiceSettings)}"]
     common = set(settings_table(ServiceSettings).splitlines())
-    for title, settings in (("Router", RouterSettings), ("Executor", ExecutorSettings)):
+    services = (
+        ("Router", RouterSettings),
+        ("Executor", ExecutorSettings),
+        ("Tools", ToolsSettings),
+        ("Gateway", GatewaySettings),
+    )
+    for title, settings in services:
         rows = settings_table(settings).splitlines()
         own = rows[:2] + [row for row in rows[2:] if row not in common]
         sections.append(f"## {title}\n\n" + "\n".join(own) + "\n")

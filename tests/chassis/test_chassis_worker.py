@@ -177,7 +177,7 @@ async def test_a_long_job_is_kept_by_heartbeats(bus: Bus, root: str) -> None:
 
     async def handler(delivery: Delivery) -> None:
         attempts.append(delivery.attempt)
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(2.5)  # the job itself: longer than two ack_waits
         await delivery.ack()
 
     await queues.put(b"")

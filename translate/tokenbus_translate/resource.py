@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from tokenbus_schemas import Api
+from tokenbus_schemas.vocabulary import RESPONSE_KEYS
 from tokenbus_translate.json_value import JsonObject, as_object, as_objects
 
 REQUEST_DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
@@ -40,13 +41,7 @@ REQUEST_DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
 """Echoed fields and their defaults: Open Responses 2026-04-24 `ResponseResource`; values as OpenAI documents them."""
 
 _ECHOED_IF_GIVEN: Final = ("user", "prompt_cache_retention", "prompt_cache_options")
-REQUIRED_KEYS: Final = frozenset(
-    {
-        *REQUEST_DEFAULTS,
-        *("id", "object", "created_at", "completed_at", "status", "incomplete_details", "model", "output", "error"),
-        "usage",
-    }
-)
+REQUIRED_KEYS: Final = frozenset(RESPONSE_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
