@@ -8,7 +8,7 @@ MEMBERS := schemas client translate toolkit chassis services/router services/exe
 MANIFESTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test check format bench lock schemas clean
+.PHONY: help setup demo test chaos check format bench lock schemas clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ demo: $(READY) ## start everything on this machine, send real requests, show tok
 
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest
+
+chaos: $(READY) ## the long form of the tests marked chaos: hundreds of kills, thousands of rounds
+	@TOKENBUS_CHAOS=1 $(BIN)/python -m pytest -m chaos --timeout=1800
 
 check: $(READY) ## format, lint, strict types, import contracts, schema equality
 	@$(BIN)/ruff format --check .

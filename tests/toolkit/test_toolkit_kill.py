@@ -1,11 +1,7 @@
-"""Hosts that are killed at the worst moments: a call takes effect at most once, and nobody is lied to about it.
-
-TOKENBUS_KILL_RUNS sets how many kills of each kind there are; the chaos run sets it higher.
-"""
+"""Hosts that are killed at the worst moments: a call takes effect at most once, and nobody is lied to about it."""
 
 import asyncio
 import json
-import os
 import random
 import sys
 import time
@@ -15,13 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos import often
 from tests.toolkit.conftest import Calling
 from tokenbus.bus import Bus
 from tokenbus.tool_caller import CallerTimes, tool_caller
 from tokenbus_schemas import Subjects
 from tokenbus_schemas.tools import ToolResult
 
-RUNS = int(os.environ.get("TOKENBUS_KILL_RUNS", "1"))
+pytestmark = pytest.mark.chaos
+
+RUNS = range(often(1, chaos=35))
+"""Of six kinds: 210 kills at full length."""
+KILLING_S = often(3, chaos=60)
 LEASE_S = 1.0
 WORKER = Path(__file__).with_name("dying_worker.py")
 StartWorker = Callable[[], Awaitable[asyncio.subprocess.Process]]
@@ -60,7 +61,7 @@ def effects(counter: Path) -> Counter[str]:
     return Counter(counter.read_text().split()) if counter.exists() else Counter()
 
 
-@pytest.mark.parametrize("run", range(RUNS))
+@pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize(
     ("moment", "outcome", "times"),
     [("before effect", "unknown", 0), ("after effect", "unknown", 1), ("before reply", "ok", 1)],
@@ -80,7 +81,7 @@ async def test_killed_host_never_makes_a_call_take_effect_twice(
     assert sum(process.returncode is not None for process in workers) == 1
 
 
-@pytest.mark.parametrize("run", range(RUNS))
+@pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize(("moment", "times"), [("before effect", 1), ("after effect", 2), ("before reply", 1)])
 async def test_idempotent_call_of_a_killed_host_is_run_again(
     worker: StartWorker, impatient: Calling, tmp_path: Path, moment: str, times: int, run: int
@@ -104,7 +105,7 @@ async def test_kills_at_any_moment_neither_double_nor_hide_an_effect(
     arguments = json.dumps({"moment": "never", "counter": str(counter)})
     workers = [await worker(), await worker()]
     results: dict[str, ToolResult] = {}
-    ended = time.monotonic() + min(3.0 * RUNS, 40.0)
+    ended = time.monotonic() + KILLING_S
 
     async def calls(lane: int) -> None:
         count = 0

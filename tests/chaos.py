@@ -1,0 +1,15 @@
+"""Tests with a long form: `make test` takes a sample of them, `make chaos` runs them at full length.
+
+Mark such a test with `@pytest.mark.chaos`, and take its numbers from `often`. `make chaos` runs what has the mark, with
+TOKENBUS_CHAOS=1 and half an hour for each test; by hand: `TOKENBUS_CHAOS=1 pytest -m chaos --timeout=1800 tests/…`.
+"""
+
+import os
+from typing import Final
+
+FULL_LENGTH: Final = os.environ.get("TOKENBUS_CHAOS") == "1"
+
+
+def often(sample: int, *, chaos: int) -> int:
+    """How often, how many or how long: `sample` in `make test`, `chaos` at full length."""
+    return chaos if FULL_LENGTH else sample
