@@ -13,7 +13,7 @@ from bench.report import Row, percentile
 from tokenbus.bus import Bus
 from tokenbus.tool_caller import ToolCaller, tool_caller
 from tokenbus_local.environment import plain_environment
-from tokenbus_local.services import service
+from tokenbus_local.service_process import service
 from tokenbus_schemas import Subjects
 from tokenbus_schemas.subjects import scope, tool_name
 from tokenbus_schemas.tools import SHARED_SCOPE, ToolCall, ToolResult

@@ -16,7 +16,8 @@ from tokenbus.errors import TokenbusError
 from tokenbus_local.demo import run_demo
 from tokenbus_local.environment import ProviderKeys, provider_keys
 from tokenbus_local.nats_server import NatsServerError
-from tokenbus_local.services import ServiceDiedError
+from tokenbus_local.service_process import ServiceDiedError
+from tokenbus_local.services import tools_settings
 from tokenbus_local.stack import DEFAULT_SCRIPT, stack
 
 LOG_TAIL_BYTES: Final = 4000
@@ -47,7 +48,12 @@ async def _up(arguments: argparse.Namespace) -> int:
     async with _told_in_one_line(), _until_signal() as stopped:
         keys = _keys()
         async with stack(
-            keys, store=arguments.store, port=arguments.port, executors=arguments.executors, script=arguments.script
+            keys,
+            store=arguments.store,
+            port=arguments.port,
+            executors=arguments.executors,
+            script=arguments.script,
+            tools=tools_settings(os.environ),
         ) as running:
             print(f"Tokenbus is up at {running.nats_url}")
             print(_who_answers(running.simulator_url))

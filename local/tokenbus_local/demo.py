@@ -8,8 +8,11 @@ from typing import Final
 import tokenbus
 from tokenbus import Client, ResponseStream
 from tokenbus.answer_text import AnswerText
+from tokenbus_schemas import EventLine, vocabulary
 
 MODEL: Final = "openai/gpt-4.1-mini"
+TOOL: Final = "get_stock"
+"""One of `example_tools`."""
 SHOWN_STEPS: Final = 6
 """How many messages of each watcher are shown one by one."""
 LATE_AFTER: Final = 12
@@ -17,11 +20,12 @@ LATE_AFTER: Final = 12
 
 
 async def run_demo(nats_url: str) -> None:
-    """Three scenes. Raises what the client raises."""
+    """Four scenes. Raises what the client raises."""
     async with tokenbus.connect(nats_url) as client:
         await _one_request(client)
         await _three_watchers(client)
         await _cancel(client)
+        await _tool_call(client)
 
 
 async def _one_request(client: Client) -> None:
@@ -88,6 +92,35 @@ async def _cancel(client: Client) -> None:
         await client.cancel(stream.request_id)
         response = await stream.response()
     print(f"  ended after {1000 * (time.perf_counter() - started):.0f} ms with status {response.status}")
+
+
+async def _tool_call(client: Client) -> None:
+    _title("4. A tool call: the model asks, the tools service runs it, the answer goes on")
+    request = client.stream(
+        model=MODEL,
+        input=f"How much tea is left? Ask {TOOL}, then answer in one sentence.",
+        tools=[{"type": "function", "name": TOOL}],  # its definition comes from the service that serves it
+    )
+    async with request as stream:
+        async for line in stream:
+            if (shown := shown_event(line)) is not None:
+                print(f"  {line.sequence_number:>3} {line.type:<38} {shown}", flush=True)
+        response = await stream.response()
+    print(f"  {response.output_text!r}\n  status {response.status}, {len(response.output)} items in one response")
+
+
+def shown_event(line: EventLine) -> str | None:
+    """What a tool scene shows of an event; None: nothing, such as pieces of text."""
+    match line.type:
+        case "response.output_item.added" | "response.output_item.done":
+            item = line.data["item"]
+            return f"{item['type']} {item.get('name') or item.get('output') or ''}".rstrip()
+        case "response.function_call_arguments.done":
+            return str(line.data["arguments"])
+        case vocabulary.TOOL_PROGRESS:
+            return str(line.data["message"])
+        case _:
+            return "" if line.is_terminal else None
 
 
 def _title(text: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import IO
 
 from tokenbus_local.nats_server import stop_process
-from tokenbus_local.services import READY_TIMEOUT_S, ServiceDiedError, ServiceProcess
+from tokenbus_local.service_process import READY_TIMEOUT_S, ServiceDiedError, ServiceProcess
 
 STOP_GRACE_S = 2.0
 

@@ -1,8 +1,8 @@
-"""Tokenbus on one machine: nats-server, the router, executors, and the simulator when there is no provider key."""
+"""Tokenbus on one machine: nats-server, every service, and the simulator when there is no provider key."""
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import IO
 
 from tokenbus_local.environment import ProviderKeys, executor_environment, plain_environment
 from tokenbus_local.nats_server import nats_server
-from tokenbus_local.services import ServiceProcess, StartingService, service
+from tokenbus_local.service_process import ServiceProcess, StartingService, service
+from tokenbus_local.services import EXAMPLE_TOOLS, local_services
 from tokenbus_local.simulator import simulator
 
 DEFAULT_SCRIPT = "ttft=200;rate=40"
@@ -42,24 +43,19 @@ async def stack(
     port: int = -1,
     executors: int = 1,
     script: str = DEFAULT_SCRIPT,
+    tools: Mapping[str, str] = EXAMPLE_TOOLS,
     log: IO[bytes] | None = None,
 ) -> AsyncGenerator[Stack]:
-    """Start everything; on leaving, executors and router drain before nats-server stops.
+    """Start everything; on leaving, the services drain before nats-server stops.
 
-    `store` keeps the streams; `port` -1 picks a free one; `script` is how the simulator answers; `log` takes the
-    services' output, None: standard error. Raises `NatsServerError` and `ServiceDiedError`.
+    `store` keeps the streams; `port` -1 picks a free one; `script` is how the simulator answers; `tools`: what the
+    tools service serves; `log` takes the services' output, None: standard error. Raises `NatsServerError` and
+    `ServiceDiedError`.
     """
     async with AsyncExitStack() as exits:
         scratch = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="tokenbus-")))
         server = await exits.enter_async_context(nats_server(store=store, port=port))
         plain = {**plain_environment(), "TOKENBUS_NATS_URL": server.url}
-        starting: list[StartingService] = []
-
-        async def start(name: str, module: str, environment: dict[str, str]) -> None:
-            process = service(name, module, environment=environment, scratch=scratch, log=log)
-            starting.append(await exits.enter_async_context(process))
-
-        await start("router", "tokenbus_router", plain)
         services: list[ServiceProcess] = []
         simulator_url: str | None = None
         if not keys.openai:
@@ -67,8 +63,10 @@ async def stack(
             process, simulator_url = await exits.enter_async_context(simulated)
             services.append(process)
         with_keys = executor_environment(keys, simulator_url=simulator_url) | {"TOKENBUS_NATS_URL": server.url}
-        for number in range(1, executors + 1):
-            await start(f"executor-{number}", "tokenbus_executor", with_keys)
+        starting: list[StartingService] = []
+        for row in local_services(plain=plain, with_keys=with_keys, tools=tools, executors=executors):
+            started = service(row.name, row.module, environment=row.environment, scratch=scratch, log=log)
+            starting.append(await exits.enter_async_context(started))
         async with asyncio.TaskGroup() as group:
             for one in starting:
                 group.create_task(one.ready())

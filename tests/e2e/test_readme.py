@@ -14,8 +14,10 @@ import pytest
 
 from tests.e2e.conftest import RunningTokenbus, without_provider_keys
 from tests.valid_stream import check_stream
+from tokenbus import Client
 from tokenbus.bus import Bus, Message
-from tokenbus_schemas import EventLine, split_message
+from tokenbus.tool_discovery import discover
+from tokenbus_schemas import EventLine, Subjects, split_message
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -26,8 +28,8 @@ SHELL = [text.strip() for kind, text in BLOCKS if kind == "sh"]
 NATS_PUB = next(line for line in SHELL if line.startswith("nats pub"))
 
 
-def only(kind: str) -> str:
-    (text,) = [text for found, text in BLOCKS if found == kind]
+def only(kind: str, *, holding: str = "") -> str:
+    (text,) = [text for found, text in BLOCKS if found == kind and holding in text]
     return str(text)
 
 
@@ -79,8 +81,9 @@ def test_tokenbus_up_of_the_readme_is_what_runs_here(running: RunningTokenbus) -
 
 
 def test_the_python_example_prints_an_answer(running: RunningTokenbus) -> None:
-    assert DEFAULT_URL in only("python")
-    program = only("python").replace(DEFAULT_URL, running.nats_url)
+    example = only("python", holding="tokenbus.connect")
+    assert DEFAULT_URL in example
+    program = example.replace(DEFAULT_URL, running.nats_url)
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=environment(running),
@@ -92,6 +95,28 @@ def test_the_python_example_prints_an_answer(running: RunningTokenbus) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "Say hello." in done.stdout
+
+
+async def test_the_tool_of_the_readme_is_run_for_a_request_that_names_it(
+    running: RunningTokenbus, client: Client
+) -> None:
+    example = only("python", holding="tokenbus_toolkit")
+    assert DEFAULT_URL in example
+    program = example.replace(DEFAULT_URL, running.nats_url)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    try:
+        async with Bus.connect(running.nats_url, name="readme") as bus, asyncio.timeout(30):
+            while not any(tool.description.name == "get_price" for tool in await discover(bus, Subjects())):
+                pass
+        named = [{"type": "function", "name": "get_price"}]
+        async with client.stream(model="openai/sim@call:get_price", input="What is tea?", tools=named) as stream:
+            response = await stream.response()
+    finally:
+        process.terminate()
+        code = await process.wait()
+
+    assert [item["output"] for item in response.output if item["type"] == "function_call_output"] == ['{"euros":4.2}']
+    assert code == 0
 
 
 async def test_the_raw_json_is_answered(running: RunningTokenbus) -> None:

@@ -54,7 +54,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-async def test_the_demo_shows_its_three_scenes_and_says_that_they_are_simulated(tmp_path: Path) -> None:
+async def test_the_demo_shows_its_scenes_and_says_that_they_are_simulated(tmp_path: Path) -> None:
     process = await started(tmp_path, "demo")
     async with asyncio.timeout(50):
         output, errors = await process.communicate()
@@ -65,6 +65,16 @@ async def test_the_demo_shows_its_three_scenes_and_says_that_they_are_simulated(
     assert "first token after" in said
     assert "all three the same: yes" in said
     assert "with status cancelled" in said
+    shown = [line.split(maxsplit=2)[1:] for line in said.partition("4. A tool call")[2].splitlines() if "  " in line]
+    told = [" ".join(words) for words in shown]
+    for step in (
+        "response.output_item.added function_call get_stock",
+        'response.function_call_arguments.done {"article":"tea"}',
+        "tokenbus:tool.progress asking the warehouse",
+        'response.output_item.done function_call_output {"article":"tea","pieces":7}',
+        "response.completed",
+    ):
+        assert step in told
 
 
 async def test_the_demo_leaves_nothing_behind_when_it_is_terminated(tmp_path: Path) -> None:
