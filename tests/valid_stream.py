@@ -10,7 +10,8 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel
 
 from tokenbus_schemas import TERMINAL_TYPES, EventLine
-from tokenbus_translate import LifecycleCheck
+from tokenbus_schemas.vocabulary import REWOUND
+from tokenbus_translate import LifecycleCheck, fold_events
 
 Json = dict[str, Any]
 
@@ -26,23 +27,42 @@ _MODELS = _models()
 
 def check_stream(lines: Iterable[EventLine], *, first: int = 0) -> list[Json]:
     """The events, parsed, after every check; `first` is the sequence number of the first. Fails the test otherwise."""
+    lines = list(lines)
     parsed = [dict(line.data) for line in lines]
     lifecycle = LifecycleCheck(first=first)
-    state = ResponseStreamState[None](input_tools=omit, text_format=omit)
     for event in parsed:
         lifecycle.feed(event)
+    lifecycle.close()
+    assert sum(event["type"] in TERMINAL_TYPES for event in parsed) == 1
+    output: list[Json] = parsed[-1]["response"]["output"]
+    assert fold_events(lines) == output
+    holding = _holding(parsed)
+    _accumulate(holding)
+    for place, text in _deltas(holding, kind="response.output_text", key="content_index").items():
+        assert output[place[0]]["content"][place[1]]["text"] == text
+    for place, text in _deltas(holding, kind="response.function_call_arguments", key="none").items():
+        assert output[place[0]]["arguments"] == text
+    return parsed
+
+
+def _holding(events: list[Json]) -> list[Json]:
+    """Without what was voided: OpenAI's accumulator knows no rewind."""
+    holding: list[Json] = []
+    for event in events:
+        if event["type"] == REWOUND:
+            holding = [one for one in holding if one.get("output_index", -1) < event["output_index"]]
+        else:
+            holding.append(event)
+    return holding
+
+
+def _accumulate(events: list[Json]) -> None:
+    state = ResponseStreamState[None](input_tools=omit, text_format=omit)
+    for event in events:
         model = _MODELS.get(event["type"])
         if model is not None:
             typed: Any = model.model_validate(event, strict=True)
             state.handle_event(typed)
-    lifecycle.close()
-    assert sum(event["type"] in TERMINAL_TYPES for event in parsed) == 1
-    output: list[Json] = parsed[-1]["response"]["output"]
-    for place, text in _deltas(parsed, kind="response.output_text", key="content_index").items():
-        assert output[place[0]]["content"][place[1]]["text"] == text
-    for place, text in _deltas(parsed, kind="response.function_call_arguments", key="none").items():
-        assert output[place[0]]["arguments"] == text
-    return parsed
 
 
 def _deltas(events: list[Json], *, kind: str, key: str) -> dict[Any, str]:

@@ -20,6 +20,15 @@ TOOL_PROGRESS: Final = "tokenbus:tool.progress"
 `message` (text) and `fraction` (how much is done, 0 to 1), either of which may be null. A reader may ignore it; the
 output follows as an item of its own."""
 
+REWOUND: Final = "tokenbus:response.rewound"
+"""What was written of the answer is void from `output_index` on, and written anew by what follows; `attempt` does that.
+Items before that index stay. A reader drops the others, whoever published them."""
+
+RESUMED: Final = "tokenbus:response.resumed"
+"""A later attempt goes on with the very stream that an earlier one published: behind the event numbered `after`, which
+is the last of the earlier ones that holds. `attempt` is the later one. A reader that has n events behind `after` drops
+the next n: they are those events again."""
+
 EVENT_FIELDS: Final[Mapping[str, Mapping[str, FieldKind]]] = MappingProxyType(
     {
         "response.created": _LIFECYCLE,
@@ -49,6 +58,8 @@ EVENT_FIELDS: Final[Mapping[str, Mapping[str, FieldKind]]] = MappingProxyType(
         # OpenAI's OpenAPI document also wants `name` here.
         "response.function_call_arguments.done": {**_ITEM, "name": "string", "arguments": "string"},
         TOOL_PROGRESS: _ITEM,
+        REWOUND: {"attempt": "index", "output_index": "index"},
+        RESUMED: {"attempt": "index", "after": "index"},
     }
 )
 

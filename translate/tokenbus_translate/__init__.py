@@ -4,6 +4,7 @@ from tokenbus_translate.assembly import AssemblyEndedError, Ending, ResponseAsse
 from tokenbus_translate.chat_request import ChatDialect, to_chat, to_responses
 from tokenbus_translate.chat_stream import ChatStream
 from tokenbus_translate.failure import UpstreamFailure, failure, reported_failure
+from tokenbus_translate.folding import fold_events
 from tokenbus_translate.lifecycle import LifecycleCheck, LifecycleError
 from tokenbus_translate.resource import ResponseHead
 from tokenbus_translate.responses_request import ResponsesDialect, responses_body
@@ -27,6 +28,7 @@ __all__ = [
     "UpstreamFailure",
     "UpstreamStream",
     "failure",
+    "fold_events",
     "reported_failure",
     "responses_body",
     "to_chat",

@@ -11,15 +11,22 @@ Rules, whatever an upstream does:
 5. One terminal event, whose `output` is what the `output_item.done` events said. After it, nothing.
 
 An assembly outlives its upstream streams: a tool loop feeds several into one response, with outputs in between.
+6. A response that is begun anew (`rewind`) keeps what it had until there is something else to say: then
+   `tokenbus:response.rewound` voids the items from there on. If nothing comes, it ends with what it had. Ids of items
+   that are void are not used again.
+
 Pure: ids derive from the head, times come in.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Final, Literal
 
-from tokenbus_schemas import ErrorBody, Event
+from tokenbus_schemas import ErrorBody, Event, EventLine
 from tokenbus_schemas.events import COMPLETED, FAILED, INCOMPLETE
+from tokenbus_schemas.vocabulary import REWOUND
+from tokenbus_translate.folding import Folding, standing_lines
 from tokenbus_translate.items import CALL_TYPES, ID_PREFIXES, Item
 from tokenbus_translate.json_value import JsonObject
 from tokenbus_translate.resource import ResponseHead, response_resource
@@ -57,12 +64,14 @@ class ResponseAssembly:
         self._ids: set[str] = set()
         self._call_ids: set[str] = set()
         self._events: list[Event] = []
+        self._created = False
         self._started = False
         self._ended = False
+        self._rewind_to: int | None = None
 
     @property
     def started(self) -> bool:
-        """Whether `response.created` was made."""
+        """Whether `response.created` and `response.in_progress` were made."""
         return self._started
 
     @property
@@ -72,8 +81,25 @@ class ResponseAssembly:
 
     @property
     def output(self) -> list[JsonObject]:
-        """The output items as they stand, in order; a tool loop reads its function calls here."""
-        return [item.snapshot() for item in self._items]
+        """The output items as they stand, in order, without those that are to become void."""
+        return [item.snapshot() for item in self._items[: self._rewind_to]]
+
+    def take_up(self, lines: Iterable[EventLine]) -> None:
+        """Stand where earlier attempts left the response, as these events of theirs tell; they are not made again.
+
+        Raises `MalformedEventError`.
+        """
+        folding = Folding(self._items, out=self._events)
+        for line in standing_lines(lines):
+            folding.feed(line)
+        self._created = self._created or folding.created
+        self._started = self._started or folding.started
+        self._ids |= {item.id for item in folding.seen}
+        self._call_ids |= {str(item.fields["call_id"]) for item in folding.seen if item.type in CALL_TYPES}
+
+    def rewind(self, *, to: int) -> None:
+        """Items from this output index on are to be written anew: see rule 6."""
+        self._rewind_to = to
 
     def take(self) -> list[Event]:
         """The events made since the last call, in order."""
@@ -85,14 +111,17 @@ class ResponseAssembly:
         """Make `response.created` and `response.in_progress`, unless they were made."""
         if self._ended:
             raise AssemblyEndedError
+        if not self._created:
+            self._created = True
+            self._lifecycle(_CREATED, "in_progress", {})
         if not self._started:
             self._started = True
-            self._lifecycle(_CREATED, "in_progress", {})
             self._lifecycle(_IN_PROGRESS, "in_progress", {})
 
     def open_item(self, fields: JsonObject, *, item_id: str | None = None) -> Item:
         """A new output item. `fields` needs `type`; what a first look may not show yet (its texts) is emptied."""
         self.start()
+        self._void()
         if not item_id or item_id in self._ids:
             item_id = self.mint(str(fields["type"]))
         self._ids.add(item_id)
@@ -116,6 +145,7 @@ class ResponseAssembly:
     def passthrough(self, event_type: str, fields: bytes) -> None:
         """An event that we do not model; its item, if it names one, must have been opened."""
         self.start()
+        self._void()
         self._events.append(Event(event_type, fields))
 
     def add_usage(self, usage: JsonObject | None) -> None:
@@ -124,6 +154,7 @@ class ResponseAssembly:
 
     def finish(self, ending: Ending, *, now: int) -> list[Event]:
         """Close what is open and end the response as its last upstream did. `now`: Unix seconds."""
+        self._void()
         if ending.status == "completed":
             return self._end(COMPLETED, "completed", {"completed_at": now})
         details = None if ending.reason is None else {"reason": ending.reason}
@@ -143,8 +174,15 @@ class ResponseAssembly:
         self._call_ids.add(call_id)
         return call_id
 
+    def _void(self) -> None:
+        if self._rewind_to is not None:
+            to, self._rewind_to = self._rewind_to, None
+            del self._items[to:]
+            self._events.append(Event(REWOUND, b',"attempt":%d,"output_index":%d' % (self.head.attempt, to)))
+
     def _end(self, event_type: str, status: str, facts: JsonObject) -> list[Event]:
         self.start()
+        self._rewind_to = None
         self._close_items(whole=status == "completed")
         self._lifecycle(event_type, status, {**self.facts, "usage": self.usage, **facts})
         self._ended = True

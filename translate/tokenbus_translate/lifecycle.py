@@ -2,15 +2,18 @@
 
 Rules:
 
-1. Sequence numbers rise by one. `response.created` is first, `response.in_progress` follows (a `response.queued` may
-   stand between); a terminal event is last; all three hold a whole response resource with one id, and the status that
-   belongs to the event.
+1. Sequence numbers rise by one, or jump to the first of a later attempt. `response.created` is first,
+   `response.in_progress` follows (a `response.queued` may stand between); a terminal event is last; all three hold a
+   whole response resource with one id, and the status that belongs to the event.
 2. Items are added with the next output index and an id that is new; nothing is said of an item before it is added or
    after it is done, and none is left open by the terminal event.
 3. The parts of an item are added with the next index of their list, one open at a time. Deltas and annotations come
    inside their part; a `done` says exactly what the deltas said, and so do the part and the item.
 4. `output` of the terminal event is what the done items said. An incomplete item needs a response that is not
    completed, and no item begins after it ended.
+5. `tokenbus:response.rewound` voids the items from its output index on, open ones too; their ids stay taken.
+   `tokenbus:response.resumed` is the first of its attempt and names the number that it goes on from; what a reader
+   had beyond that is left out behind it.
 
 Unknown events may come anywhere between the first and the last; an item they name must have been added.
 """
@@ -18,7 +21,8 @@ Unknown events may come anywhere between the first and the last; an item they na
 from collections.abc import Mapping
 from typing import Final
 
-from tokenbus_schemas import TERMINAL_TYPES
+from tokenbus_schemas import ATTEMPT_STRIDE, TERMINAL_TYPES
+from tokenbus_schemas.vocabulary import RESUMED, REWOUND
 from tokenbus_translate.json_value import JsonObject, as_index, as_object, as_objects, as_text
 from tokenbus_translate.resource import REQUIRED_KEYS
 from tokenbus_translate.text import DELTA_KINDS, DONE_KINDS, OUTPUT_TEXT, PART_KINDS, TextKind
@@ -56,7 +60,7 @@ class _Item:
 
 
 class LifecycleCheck:
-    """Feed every event of one attempt, in order; raises `LifecycleError` at the first that breaks a rule."""
+    """Feed every event of an answer, in order; raises `LifecycleError` at the first that breaks a rule."""
 
     def __init__(self, *, first: int = 0) -> None:
         """`first` is the sequence number of the first event."""
@@ -66,6 +70,7 @@ class LifecycleCheck:
         self._ended = False
         self._response_id: object = None
         self._items: list[_Item] = []
+        self._ids: set[object] = set()
         self._incomplete = False
 
     def feed(self, event: Mapping[str, object]) -> None:
@@ -73,15 +78,15 @@ class LifecycleCheck:
         event_type = as_text(event.get("type")) or ""
         if self._ended:
             raise LifecycleError(f"{event_type} after the terminal event")
-        if event.get("sequence_number") != self._next:
-            raise LifecycleError(f"sequence_number is not {self._next}")
-        self._next += 1
+        self._number(event_type, event)
         if event_type in _LIFECYCLE:
             self._lifecycle(event_type, as_object(event.get("response")))
         elif not self._in_progress:
             raise LifecycleError(f"{event_type} before response.in_progress")
         elif event_type == "response.output_item.added":
             self._item_added(event)
+        elif event_type == REWOUND:
+            self._rewound(event)
         else:
             self._inside(event_type, event)
 
@@ -89,6 +94,22 @@ class LifecycleCheck:
         """No more events come. Raises unless the last was terminal."""
         if not self._ended:
             raise LifecycleError("no terminal event")
+
+    def _number(self, event_type: str, event: Mapping[str, object]) -> None:
+        number = as_index(event.get("sequence_number"))
+        is_base = number is not None and number > self._next and number % ATTEMPT_STRIDE == 0
+        _require(number == self._next or is_base, f"sequence_number is not {self._next}")
+        repeated = 0
+        if event_type == RESUMED:
+            repeated = self._next - 1 - (as_index(event.get("after")) or 0)
+            _require(is_base and repeated >= 0, f"{event_type} does not go on from here")
+        self._next = (number or 0) + 1 + repeated
+
+    def _rewound(self, event: Mapping[str, object]) -> None:
+        index = as_index(event.get("output_index"))
+        _require(index is not None and index <= len(self._items), "rewound to an item that was not added")
+        del self._items[index or 0 :]
+        self._incomplete = any(item.done and item.done.get("status") == "incomplete" for item in self._items)
 
     def _lifecycle(self, event_type: str, response: JsonObject | None) -> None:
         if response is None:
@@ -123,8 +144,9 @@ class LifecycleCheck:
         _require(as_index(event.get("output_index")) == len(self._items), "output_item.added with a wrong output_index")
         _require(bool(as_text(item.get("type"))), "output_item.added without a type")
         _require(bool(as_text(item.get("id"))), "output_item.added without an id")
-        _require(item["id"] not in {other.id for other in self._items}, "output_item.added with an id that is taken")
+        _require(item["id"] not in self._ids, "output_item.added with an id that is taken")
         _require(not self._incomplete, "output_item.added after an item that ended incomplete")
+        self._ids.add(item["id"])
         self._items.append(_Item(item))
 
     def _inside(self, event_type: str, event: Mapping[str, object]) -> None:
