@@ -9,15 +9,17 @@ Rules of this file: no await, no network, no clock; `now` is any monotonic time 
 - A request that should have been answered, or heard from, is *lost* (a new leader, a lost stream) and is asked again.
   Should it be answered after all, there may be no slot for the message: then the worker must hand it back.
 - While messages are known to wait elsewhere and slots are short, a request is only a probe and ends almost at once.
-  Otherwise it waits the longer, the more slots there are to spare.
+  Otherwise it waits the longer, the more slots there are to spare. "Elsewhere" is where its slot would be of use: slots
+  kept for urgent classes listen in peace while the others' queues are full.
 
 Source of the statuses: nats-server 2.15.1, `server/consumer.go`; nats-io/nats-architecture-and-design ADR-13, ADR-37.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from tokenbus_chassis.allocation import Queue, allocate
+from tokenbus_chassis.allocation import Queue, Rooms, allocate
 
 _HEARTBEAT: Final = 100
 _NOTHING_THERE: Final = frozenset({404, 408})
@@ -67,26 +69,39 @@ class Pull(NamedTuple):
 
 @dataclass(slots=True)
 class _QueueState:
+    rank: int
     open: dict[int, float] = field(default_factory=dict[int, float])
     """When each open request counts as lost; in the order in which they were sent."""
     waiting: int = 0
     rests_until: float = float("-inf")
+    last: int = 0
 
 
 class PullBook:
-    """What was asked of which queue. Queues are numbered, in order of priority."""
+    """What was asked of which queue. Queues are numbered, in order of priority, each with its rank."""
 
-    def __init__(self, *, queues: int, slots: int, times: PullTimes | None = None) -> None:
-        if queues < 1 or slots < 1:
-            raise ValueError(f"slots: {slots} slots for {queues} queues; both must be at least 1")
-        self._queues = [_QueueState() for _ in range(queues)]
+    def __init__(self, *, ranks: Sequence[int], slots: Sequence[int], times: PullTimes | None = None) -> None:
+        """`ranks`: of each queue. `slots`: how many the queues of each rank and of later ones may fill together, so the
+        first number is all there are.
+        """
+        if not ranks or not slots or min(slots) < 1:
+            raise ValueError(f"slots: {list(slots)} slots for {len(ranks)} queues; there must be at least 1 of both")
+        if list(slots) != sorted(slots, reverse=True) or not 0 <= min(ranks) <= max(ranks) < len(slots):
+            raise ValueError(
+                f"slots: {list(slots)} for ranks {sorted(set(ranks))}; name as many for each rank, or fewer"
+            )
+        self._queues = [_QueueState(rank) for rank in ranks]
         self._times = times or PullTimes()
         self._slots = slots
-        self._depth = max(1, min(_DEPTH_MAX, slots // (_ROOMY * queues)))
+        self._depth = max(1, min(_DEPTH_MAX, slots[0] // (_ROOMY * len(ranks))))
         self._numbers = 0
         self._turn = 0
-        self.running = 0
+        self._running = [0] * len(slots)
+
+    @property
+    def running(self) -> int:
         """Messages in hand."""
+        return sum(self._running)
 
     @property
     def asked(self) -> int:
@@ -95,16 +110,24 @@ class PullBook:
 
     def plan(self, now: float) -> list[Pull]:
         """The requests to send now; from here on they count as open."""
-        free = self._slots - self.running - self.asked
-        if free <= 0:
+        rooms = self._rooms()
+        if not rooms.of(0):
             return []
-        seen = [Queue(len(queue.open), queue.waiting, queue.rests_until > now) for queue in self._queues]
-        scarce = free < sum(not queue.asked and not queue.resting for queue in seen)
-        asks = allocate(free, seen, turn=self._turn, depth=self._depth)
-        self._turn += scarce
-        unserved = [max(0, queue.waiting - queue.asked - more) for queue, more in zip(seen, asks, strict=True)]
+        seen = [
+            Queue(len(queue.open), queue.waiting, queue.rests_until > now, queue.rank, queue.last)
+            for queue in self._queues
+        ]
+        asks = allocate(rooms, seen, turn=self._turn, depth=self._depth)
+        deaf: list[int] = []
+        unserved: list[int] = []
+        for index, (queue, more) in enumerate(zip(seen, asks, strict=True)):
+            if not (queue.asked or more or queue.resting):
+                deaf.append(index)
+            if queue.waiting > queue.asked + more:
+                unserved.append(index)
+        self._turn += bool(deaf)
         return [
-            self._open(index, now, wait_s=self._wait_s(scarce=scarce, probe=sum(unserved) > unserved[index]))
+            self._open(index, now, wait_s=self._wait_s(index, rooms=rooms, deaf=deaf, unserved=unserved))
             for index, more in enumerate(asks)
             for _ in range(more)
         ]
@@ -114,14 +137,18 @@ class PullBook:
         state = self._queues[queue]
         state.waiting = waiting
         _close(state, None)
-        if self.running + self.asked >= self._slots:
+        if not self._rooms().of(state.rank):
             return False
-        self.running += 1
+        self._running[state.rank] += 1
         return True
 
-    def finished(self) -> None:
-        """A message left its slot."""
-        self.running -= 1
+    def finished(self, rank: int) -> None:
+        """A message of this rank left its slot."""
+        self._running[rank] -= 1
+
+    def take_over(self, other: "PullBook") -> None:
+        """The messages in hand are those of another book, of the same slots."""
+        self._running = other._running
 
     def answered(self, queue: int, number: int, now: float, *, status: int, description: str) -> Verdict:
         """A status came for request `number`."""
@@ -133,7 +160,8 @@ class PullBook:
         _close(state, number)
         state.waiting = 0
         if status in _NOTHING_THERE:
-            if any(other.waiting for other in self._queues):
+            rooms = self._rooms()
+            if any(other.waiting and rooms.of(other.rank) for other in self._queues):
                 state.rests_until = now + times.rest_s
             return "fine"
         state.rests_until = now + times.trouble_s
@@ -158,23 +186,40 @@ class PullBook:
     def next_due(self, now: float) -> float:
         """When to call `expire` and `plan` again, if nothing happens before."""
         dues = [due for state in self._queues for due in state.open.values()]
-        if self.running + self.asked < self._slots:
+        if self._rooms().of(0):
             dues += [state.rests_until for state in self._queues if state.rests_until > now]
         return min(dues, default=now + self._times.roomy_s)
 
-    def _wait_s(self, *, scarce: bool, probe: bool) -> float:
-        if probe:
+    def _rooms(self) -> Rooms:
+        used = list(self._running)
+        for queue in self._queues:
+            used[queue.rank] += len(queue.open)
+        return Rooms([most - sum(used[rank:]) for rank, most in enumerate(self._slots)])
+
+    def _wait_s(self, queue: int, *, rooms: Rooms, deaf: Sequence[int], unserved: Sequence[int]) -> float:
+        """How long a request to `queue` is open: short where its slot would be of use to others."""
+        if any(other != queue and self._would_help(other, queue, rooms=rooms) is not None for other in unserved):
             return self._times.probe_s
-        if scarce:
-            return self._times.scarce_s * (self._slots - self.running)
-        return self._times.roomy_s if self._slots >= _ROOMY * len(self._queues) else self._times.tight_s
+        idle = [idle for other in deaf if (idle := self._would_help(other, queue, rooms=rooms)) is not None]
+        if idle:
+            return self._times.scarce_s * min(idle)
+        return self._times.roomy_s if self._slots[0] >= _ROOMY * len(self._queues) else self._times.tight_s
+
+    def _would_help(self, other: int, queue: int, *, rooms: Rooms) -> int | None:
+        """Whether a slot that `queue` gives up is one that `other` lacks; if so, how many of these are idle."""
+        lacks = rooms.narrowest(self._queues[other].rank)
+        if lacks is None or lacks > self._queues[queue].rank:
+            return None
+        return self._slots[lacks] - sum(self._running[lacks:])
 
     def _open(self, queue: int, now: float, *, wait_s: float) -> Pull:
         self._numbers += 1
         times = self._times
         beats = wait_s >= 2 * times.heartbeat_s
         lost_after_s = 2 * times.heartbeat_s if beats else wait_s + times.grace_s
-        self._queues[queue].open[self._numbers] = now + lost_after_s
+        state = self._queues[queue]
+        state.open[self._numbers] = now + lost_after_s
+        state.last = self._numbers
         return Pull(queue, self._numbers, wait_s, times.heartbeat_s if beats else 0.0)
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from tokenbus.bus import BucketSpec, Bus, ConsumerSpec, Ensured, StreamSpec
 from tokenbus.errors import BusError, BusRefusedError, BusTimeoutError, NoStreamError
@@ -154,6 +154,11 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
         ),
         pools=tuple(pools),
     )
+
+
+def class_rank(consumer: str) -> int:
+    """Of a consumer of requests or of work, by its name: 0 for the most urgent class."""
+    return PRIORITY_CLASSES.index(cast("PriorityClass", consumer.rpartition("_")[2]))
 
 
 async def ensure_topology(bus: Bus, wanted: Topology, *, timeout_s: float = 30.0) -> list[Ensured]:

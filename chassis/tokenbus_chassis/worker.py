@@ -19,6 +19,7 @@ from typing import Final, Self
 from tokenbus.bus import Bus, Message, Subscription
 from tokenbus.error_site import error_site
 from tokenbus.errors import BusError
+from tokenbus_chassis.allocation import slots_by_rank
 from tokenbus_chassis.delivery import Delivery, delivery
 from tokenbus_chassis.pulls import Pull, PullBook, PullTimes
 
@@ -37,10 +38,11 @@ _CLEANUP_S: Final = 5.0
 class Worker:
     """Runs `handler` for the messages of `stream`, at most `slots` at once. Pulls while inside `running()`.
 
-    `consumers`: names, in order of priority (`allocation.py` says what it means). `ack_wait_s`: theirs; heartbeats come
-    three times as often unless `heartbeat_s` says otherwise. `repair`: called when a consumer does not exist, until it
-    does, and after every reconnect, since the server may have come back empty and another process may have made our
-    consumers, but not the rest of what we need; usually `ensure_topology`.
+    `consumers`: names, in order of priority. `rank`: of a consumer, by its name. `reserve`: the share of the slots that
+    is kept from each rank after the first and from those after it (`allocation.py` says what all this means).
+    `ack_wait_s`: the consumers'; heartbeats come three times as often unless `heartbeat_s` says otherwise. `repair`:
+    called when a consumer does not exist, until it does, and after every reconnect, since the server may have come back
+    empty and another process may have made our consumers, but not the rest of what we need; usually `ensure_topology`.
 
     A handler settles its delivery. One that raises is logged, by place and not by text, and its message handed back
     with a delay that grows with the attempt; so is one that is left unsettled.
@@ -54,6 +56,8 @@ class Worker:
         consumers: Sequence[str],
         slots: int,
         handler: Handler,
+        rank: Callable[[str], int] = lambda _: 0,
+        reserve: Sequence[float] = (),
         ack_wait_s: float = 15.0,
         heartbeat_s: float | None = None,
         repair: Repair | None = None,
@@ -63,6 +67,8 @@ class Worker:
         self._bus = bus
         self._stream = stream
         self._slots = slots
+        self._rank = rank
+        self._reserve = reserve
         self._times = times
         self._set_queues(consumers)
         self._handler = handler
@@ -105,8 +111,9 @@ class Worker:
 
     async def serve(self, consumers: Sequence[str]) -> None:
         """Pull from these queues from now on; messages in hand go on, whatever queue they came from."""
+        before = self._book
         self._set_queues(consumers)
-        self._book.running = len(self._in_hand)
+        self._book.take_over(before)
         self._troubled.clear()
         if self._tasks is not None:
             await self._start_over()
@@ -142,7 +149,9 @@ class Worker:
         if len(self._queue_numbers) != len(consumers):
             raise ValueError(f"consumers: {', '.join(consumers)} names one twice; each may serve a worker once")
         self._pull_subjects = [f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}" for consumer in consumers]
-        self._book = PullBook(queues=len(consumers), slots=self._slots, times=self._times)
+        ranks = [*map(self._rank, consumers)]
+        slots = slots_by_rank(self._slots, ranks=ranks, reserve=self._reserve)
+        self._book = PullBook(ranks=ranks, slots=slots, times=self._times)
 
     async def _on_reconnect(self) -> None:
         self._missing.set()
@@ -179,7 +188,7 @@ class Worker:
         if running is None and not self._stopping and self._tasks is not None:
             self._in_hand[arrived.identity] = arrived, self._tasks.create_task(self._handle(arrived))
             return
-        self._book.finished()
+        self._book.finished(self._rank(arrived.consumer))
         if running is None:
             await self._hand_back(arrived)
         elif running.settled:
@@ -224,7 +233,7 @@ class Worker:
 
     def _release(self, current: Delivery) -> None:
         del self._in_hand[current.identity]
-        self._book.finished()
+        self._book.finished(self._rank(current.consumer))
 
     async def _hand_back(self, current: Delivery, *, delay_s: float = 0.0) -> None:
         try:

@@ -1,8 +1,9 @@
-"""The bus: the one typed adapter of nats-py. Its verbs stand in four files, each adding to the one before.
+"""The bus: the one typed adapter of nats-py. Its verbs stand in five files, each adding to the one before.
 
 bus_core.py     publish, request, subscribe, flush, reconnects
 bus_stored.py   publish with an acknowledgement, read back, delete
 bus_ensure.py   streams, consumers and buckets, made and kept as specified
+bus_state.py    how full streams and queues are, and emptying a subject
 bus_kv.py       get, put, create, update, delete; kv_watch.py follows a bucket
 """
 
@@ -13,6 +14,7 @@ from typing import Self
 from tokenbus.bus_core import Message, MessageCallback, Subscription
 from tokenbus.bus_kv import KvBus, KvCallback, KvChange, KvEntry
 from tokenbus.bus_options import BusOptions, Login
+from tokenbus.bus_state import ConsumerState
 from tokenbus.kv_watch import KvWatch
 from tokenbus.stored import StoredAck, StoredMessage, StoredPage
 from tokenbus.stream_specs import BucketSpec, ConsumerSpec, Drift, Ensured, StreamSpec
@@ -22,6 +24,7 @@ __all__ = [
     "Bus",
     "BusOptions",
     "ConsumerSpec",
+    "ConsumerState",
     "Drift",
     "Ensured",
     "KvCallback",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from tokenbus.bus_ensure import EnsuringBus
+from tokenbus.bus_state import StateBus
 from tokenbus.errors import WrongLastSequenceError
 from tokenbus.stored import StoredMessage
 from tokenbus.stream_specs import bucket_stream
@@ -39,8 +39,8 @@ class KvChange(NamedTuple):
 KvCallback = Callable[[KvChange], None]
 
 
-class KvBus(EnsuringBus):
-    """Adds key-value buckets to `EnsuringBus`.
+class KvBus(StateBus):
+    """Adds key-value buckets to `StateBus`.
 
     Keys are `[-/_=A-Za-z0-9]+`, with dots between; others raise `ValueError`. Every call takes at most 2 s and raises
     `NoStreamError` where the bucket does not exist, `BusTimeoutError`, and what `publish` raises.

@@ -19,10 +19,10 @@ class ServedBook(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.queues = 3
-        self.slots = 5
-        self.book = PullBook(queues=self.queues, slots=self.slots)
+        self.slots = [5, 4, 2]
+        self.book = PullBook(ranks=range(self.queues), slots=self.slots)
         self.at_server: list[deque[Pull]] = [deque() for _ in range(self.queues)]
-        self.running = 0
+        self.running = [0, 0, 0]
         self.sound = True
         """No request was lost so far, so server and book must agree to the number."""
 
@@ -41,7 +41,7 @@ class ServedBook(RuleBasedStateMachine):
         self.at_server[queue].popleft()
         taken = self.book.delivered(queue, waiting=waiting)
         assert taken or not self.sound
-        self.running += taken
+        self.running[queue] += taken
         self.send()
 
     @rule(queue=st.integers(0, 2), status=st.sampled_from([404, 408, 409, 503]), place=st.integers(0, 9))
@@ -55,11 +55,13 @@ class ServedBook(RuleBasedStateMachine):
         assert verdict == ("fine" if status in (404, 408) else "missing")
         self.send()
 
-    @precondition(lambda self: self.running)
-    @rule()
-    def finish(self) -> None:
-        self.book.finished()
-        self.running -= 1
+    @precondition(lambda self: any(self.running))
+    @rule(place=st.integers(0, 9))
+    def finish(self, place: int) -> None:
+        in_hand = [rank for rank, running in enumerate(self.running) for _ in range(running)]
+        rank = in_hand[place % len(in_hand)]
+        self.book.finished(rank)
+        self.running[rank] -= 1
         self.send()
 
     @rule(queue=st.integers(0, 2))
@@ -93,8 +95,14 @@ class ServedBook(RuleBasedStateMachine):
 
     @invariant()
     def promises_never_exceed_slots(self) -> None:
-        assert self.book.running == self.running
-        assert self.book.running + self.book.asked <= self.slots
+        assert self.book.running == sum(self.running)
+        assert self.book.running + self.book.asked <= self.slots[0]
+
+    @invariant()
+    def each_rank_leaves_free_what_is_kept_from_it(self) -> None:
+        if self.sound:
+            promised = [len(line) + running for line, running in zip(self.at_server, self.running, strict=True)]
+            assert all(sum(promised[rank:]) <= most for rank, most in enumerate(self.slots))
 
     @invariant()
     def book_and_server_agree(self) -> None:
@@ -106,7 +114,7 @@ TestServedBook.settings = settings(max_examples=80, stateful_step_count=40, dead
 
 
 def book(*, queues: int = 3, slots: int = 64) -> PullBook:
-    return PullBook(queues=queues, slots=slots)
+    return PullBook(ranks=[0] * queues, slots=[slots])
 
 
 def numbers_of(pulls: list[Pull]) -> list[int]:
@@ -145,7 +153,7 @@ def test_requests_do_not_wait_while_messages_are_known_elsewhere() -> None:
     (pull,) = busy.plan(0.0)
     assert pull.queue == 1
     busy.delivered(1, waiting=9)
-    busy.finished()
+    busy.finished(0)
     (probe,) = busy.plan(0.0)
     assert (probe.queue, probe.wait_s) == (0, TIMES.probe_s)
     busy.answered(0, probe.number, 0.0, status=408, description="Request Timeout")
@@ -204,4 +212,24 @@ def test_each_status_has_its_verdict(status: int, description: str, verdict: str
 @pytest.mark.parametrize(("queues", "slots"), [(0, 1), (1, 0)])
 def test_a_book_without_queues_or_slots_is_refused(queues: int, slots: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        PullBook(queues=queues, slots=slots)
+        PullBook(ranks=[0] * queues, slots=[slots])
+
+
+@pytest.mark.parametrize(("ranks", "slots"), [([0, 1], [4]), ([0, 1], [4, 5]), ([-1], [4])])
+def test_ranks_without_slots_of_their_own_are_refused(ranks: list[int], slots: list[int]) -> None:
+    with pytest.raises(ValueError, match="for ranks"):
+        PullBook(ranks=ranks, slots=slots)
+
+
+def test_slots_kept_for_the_urgent_listen_in_peace_while_other_queues_are_full() -> None:
+    flooded = PullBook(ranks=[0, 1], slots=[16, 12])
+    flooded.plan(0.0)
+    while flooded.delivered(1, waiting=500):
+        flooded.plan(0.0)
+    assert flooded.running == 12
+    flooded.reset()
+    kept = flooded.plan(0.0)
+    assert set(numbers_of(kept)) == {0}
+    assert {pull.wait_s for pull in kept} == {TIMES.roomy_s}
+    flooded.answered(0, kept[0].number, 0.0, status=408, description="Request Timeout")
+    assert numbers_of(flooded.plan(0.0)) == [0], "it need not rest: nobody else could use the slot"

@@ -42,6 +42,7 @@ class Queues:
         handler: Callable[[Delivery], Awaitable[None]],
         *,
         slots: int = 8,
+        reserve: tuple[float, ...] = (),
         bus: Bus | None = None,
         times: PullTimes | None = None,
         heartbeat_s: float | None = None,
@@ -53,6 +54,8 @@ class Queues:
             consumers=self.names,
             slots=slots,
             handler=handler,
+            rank=self.names.index if reserve else lambda _: 0,
+            reserve=reserve,
             ack_wait_s=self.ack_wait_s,
             heartbeat_s=heartbeat_s,
             repair=self.ensure,
@@ -294,6 +297,36 @@ async def test_one_slot_serves_priority_first_and_starves_nobody(queues: Queues)
     assert first.count("high") > first.count("middle")
     assert first.count("high") > first.count("low")
     assert {"middle", "low"} <= set(first)
+
+
+async def test_urgent_messages_start_at_once_while_others_fill_their_slots_and_none_exceeds_them(
+    queues: Queues,
+) -> None:
+    finish = asyncio.Event()
+    started: list[str] = []
+
+    async def handler(delivery: Delivery) -> None:
+        started.append(delivery.consumer)
+        await finish.wait()
+        await delivery.ack()
+
+    async def pending() -> list[int]:
+        return [(await queues.state(name))["num_ack_pending"] for name in queues.names]
+
+    async with queues.worker(handler, slots=10, reserve=(0.2, 0.5)).running():
+        for _ in range(30):
+            await queues.put(b"", to="low")
+        await eventually(lambda: len(started) == 5)
+        for _ in range(30):
+            await queues.put(b"", to="middle")
+        await eventually(lambda: len(started) == 8)
+        assert await pending() == [0, 3, 5]
+        await queues.put(b"", to="high")
+        await queues.put(b"", to="high")
+        await eventually(lambda: len(started) == 10)
+        assert await pending() == [2, 3, 5]
+        finish.set()
+        await queues.emptied()
 
 
 async def test_stopping_takes_nothing_more_and_lets_work_in_hand_go_on(queues: Queues) -> None:

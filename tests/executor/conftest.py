@@ -25,6 +25,7 @@ from tokenbus_schemas import (
     Channel,
     EventLine,
     Pool,
+    PriorityClass,
     ProviderRow,
     ProviderTable,
     RequestId,
@@ -109,11 +110,12 @@ class Desk:
 
     async def send(self, order: WorkOrder) -> str:
         """Work, as the router publishes it; the request id."""
-        await self.send_raw(order.model_dump_json().encode(), pool=Pool(order.targets[0].pool))
+        pool = Pool(order.targets[0].pool)
+        await self.send_raw(order.model_dump_json().encode(), pool=pool, priority_class=order.priority_class)
         return order.request_id
 
-    async def send_raw(self, payload: bytes, *, pool: Pool = POOL) -> None:
-        await self.bus.publish_stored(self.subjects.work(pool, "standard"), payload)
+    async def send_raw(self, payload: bytes, *, pool: Pool = POOL, priority_class: PriorityClass = "standard") -> None:
+        await self.bus.publish_stored(self.subjects.work(pool, priority_class), payload)
 
     async def ask(self, model: str = "sim", *, api: str = "responses", **changes: Any) -> list[Json]:
         """The events of the whole answer, checked."""

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from tokenbus.bus import Bus, KvChange
 from tokenbus_chassis.run import Parts
 from tokenbus_chassis.terminal import TerminalWriter
-from tokenbus_chassis.topology import ensure_topology
+from tokenbus_chassis.topology import class_rank, ensure_topology
 from tokenbus_chassis.worker import Worker
 from tokenbus_executor.cooldowns import CoolDowns
 from tokenbus_executor.directory import ProviderDirectory
@@ -67,6 +67,8 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
             consumers=pools.consumers,
             slots=settings.slots,
             handler=WorkHandler(around),
+            rank=class_rank,
+            reserve=settings.class_reserve(),
             ack_wait_s=settings.ack_wait_s,
             repair=pools.ensure,
         )

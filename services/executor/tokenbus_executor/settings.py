@@ -17,6 +17,15 @@ class ExecutorSettings(ServiceSettings):
     """Environment variables led by `TOKENBUS_`, as for every service."""
 
     slots: int = Field(default=100, ge=1, le=10_000, description="How many requests one executor answers at once.")
+    priority_reserve: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of the slots that work of the classes standard and low leaves free for class priority.",
+    )
+    standard_reserve: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the slots, beside that, that low leaves free for standard."
+    )
     executor_pools: str = Field(
         default="", description="Pools to serve, with commas between; empty: every pool of the catalog."
     )
@@ -60,6 +69,10 @@ class ExecutorSettings(ServiceSettings):
     max_tool_calls: int = Field(
         default=_TOOLS.calls, ge=1, description="Function calls of one round that are run, all at once."
     )
+
+    def class_reserve(self) -> tuple[float, float]:
+        """What is kept from standard and low together, and from low."""
+        return self.priority_reserve, min(1.0, self.priority_reserve + self.standard_reserve)
 
     def tool_limits(self) -> ToolLimits:
         return ToolLimits(self.max_tool_rounds, self.max_tool_calls)
