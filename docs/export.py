@@ -16,7 +16,14 @@ from tokenbus_gateway.settings import GatewaySettings
 from tokenbus_router.catalog_default import default_text
 from tokenbus_router.catalog_load import load_catalog
 from tokenbus_router.settings import RouterSettings
-from tokenbus_router.tables import models_table, parameters_table, providers_table, rules_table, tools_table
+from tokenbus_router.tables import (
+    budgets_table,
+    models_table,
+    parameters_table,
+    providers_table,
+    rules_table,
+    tools_table,
+)
 from tokenbus_tools.settings import ToolsSettings
 
 HERE: Final = Path(__file__).parent
@@ -52,6 +59,7 @@ def tables() -> Mapping[str, str]:
         "models": models_table(catalog),
         "providers": providers_table(catalog),
         "rules": rules_table(catalog),
+        "budgets": budgets_table(catalog),
         "parameters": parameters_table(),
         "tools": tools_table(),
     }

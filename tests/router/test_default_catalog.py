@@ -109,6 +109,7 @@ def test_only_perplexity_is_not_asked_for_usage() -> None:
     [
         *(pytest.param(entry.sources, id=name) for name, entry in CATALOG.providers.items()),
         *(pytest.param(rule.sources, id=f"{index} {rule.rule[:40]}") for index, rule in enumerate(CATALOG.rules)),
+        *(pytest.param(row.sources, id=row.budget) for row in CATALOG.budgets),
     ],
 )
 def test_every_fact_has_its_sources_with_dates(sources: list[str]) -> None:

@@ -1,13 +1,18 @@
 """The default catalog's rules about parameters, row by row: each is made into requests that it decides."""
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.router.default_routes import CATALOG, DROP, admitted, order, refused
 from tokenbus_router.catalog import RuleEntry
+from tokenbus_router.catalog_load import load_catalog
 from tokenbus_router.parameters import BY_NAME
-from tokenbus_schemas import ErrorBody, ErrorCode
+from tokenbus_router.routing import route
+from tokenbus_router.routing_table import compile_table
+from tokenbus_schemas import ErrorBody, ErrorCode, check_request
+from tokenbus_translate import to_responses
 
 FUNCTION: dict[str, Any] = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
 STRICT: dict[str, Any] = {**FUNCTION, "name": "g", "strict": True}
@@ -66,6 +71,10 @@ SAMPLES: dict[str, Sample] = {
     "tools": Sample({"tools": [FUNCTION]}, "tools[0]"),
     "custom_tools": Sample({"tools": [{"type": "custom", "name": "c"}]}, "tools[0]"),
     "provider_tools": Sample({"tools": [{"type": "web_search"}]}, "tools[0]"),
+    "web_search_options": Sample({"web_search_options": {"search_context_size": "low"}}, "web_search_options"),
+    "out_of_turn": Sample(
+        {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}, "messages[1]"
+    ),
     "images": Sample(said_by_user(IMAGE), "messages[0].content[0]"),
     "files": Sample(said_by_user(FILE), "messages[0].content[0]"),
     "input_audio": Sample(said_by_user(AUDIO), "messages[0].content[0]"),
@@ -87,7 +96,7 @@ def model_of(rule: RuleEntry, prefix: str) -> str:
     if rule.providers:
         return f"{rule.providers[0]}/{prefix or 'some-model'}"
     if not prefix:
-        return "together/some-model"
+        return "openai/some-model" if rule.api == "responses" else "together/some-model"
     return f"xai/{prefix}" if prefix.startswith("grok") else f"openai/{prefix}"
 
 
@@ -177,12 +186,85 @@ def test_a_condition_that_is_not_met_leaves_a_rule_without_effect() -> None:
 
 
 def test_what_is_left_out_may_bring_another_rule_into_effect() -> None:
-    """Without its effort `none`, gpt-5.4 reasons, and takes no temperature."""
-    fields = {"tools": [FUNCTION], "reasoning_effort": "none", "temperature": 0.5}
-    found = admitted("openai/gpt-5.4", **fields, tokenbus={"api": "chat_completions", **DROP})
+    """Without its effort `none` the model reasons, and takes no temperature."""
+    catalog = load_catalog("""\
+providers: {lab: {base_url: https://lab.example/v1}}
+rules:
+  - {rule: tools leave no choice, given: [tools], refuse: [reasoning_effort]}
+  - {rule: it does not reason, when: {reasoning_effort: [none]}, take: [temperature]}
+  - {rule: it reasons, refuse: [temperature]}
+""")
+    body = {"input": "hi", "tools": [FUNCTION], "reasoning_effort": "none", "temperature": 0.5}
+    request = check_request({"model": "lab/one", **body, "tokenbus": DROP})
+    found = route(request, body=to_responses(body), table=compile_table(catalog))
     assert sorted(found.dropped) == ["reasoning_effort", "temperature"]
-    assert "temperature" not in found.request
-    assert "reasoning" not in found.request
+    assert "temperature" not in found.body
+    assert "reasoning" not in found.body
+
+
+@pytest.mark.parametrize("model", ["gpt-5.1", "gpt-5.2-2025-12-11", "gpt-5.4", "gpt-5.4-mini"])
+def test_what_reasons_only_if_told_to_samples_as_it_is_told(model: str) -> None:
+    assert admitted(f"openai/{model}", temperature=0.5).dropped == []
+    assert admitted(f"openai/{model}", temperature=0.5, reasoning_effort="none").dropped == []
+    assert refused(f"openai/{model}", temperature=0.5, reasoning_effort="low").param == "temperature"
+    assert refused(f"openai/{model}", presence_penalty=0.5).param == "presence_penalty"
+
+
+@pytest.mark.parametrize("model", ["gpt-5", "gpt-5-mini", "gpt-5.2-chat-latest", "gpt-5.2-codex", "gpt-5.5", "o3"])
+def test_what_reasons_by_itself_samples_as_it_likes(model: str) -> None:
+    assert refused(f"openai/{model}", temperature=0.5).param == "temperature"
+
+
+TURNS: list[tuple[str, str | None]] = [
+    ("u", None),
+    ("suau", None),
+    ("ssu", None),
+    ("ddu", None),
+    ("uaau", None),
+    ("uat", None),
+    ("uatau", None),
+    ("su", None),
+    ("uu", "[1]"),
+    ("suua", "[2]"),
+    ("usu", "[1]"),
+    ("uasu", "[2]"),
+    ("ua", "[1]"),
+    ("uaa", "[2]"),
+]
+ROLES = {"s": "system", "d": "developer", "u": "user", "a": "assistant", "t": "tool"}
+
+
+@pytest.mark.parametrize(("turns", "path"), TURNS)
+def test_perplexity_gets_only_messages_that_take_turns(turns: str, path: str | None) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages: list[dict[str, Any]] = [
+        {"role": ROLES[turn], "content": "x", **({"tool_call_id": "c1"} if turn == "t" else {})} for turn in turns
+    ]
+    for message, following in pairwise(messages):
+        if following["role"] == "tool":
+            message["tool_calls"] = [call]
+    items: list[dict[str, Any]] = [
+        {"type": "function_call_output", "call_id": "c1", "output": "x"}
+        if message["role"] == "tool"
+        else {"role": message["role"], "content": "x"}
+        for message in messages
+    ]
+    for name, said in (("messages", messages), ("input", items)):
+        if path is None:
+            admitted("perplexity/sonar-pro", **{name: said})
+        else:
+            assert refused("perplexity/sonar-pro", **{name: said}).param == f"{name}{path}"
+        admitted("together/some-model", **{name: said})
+
+
+def test_names_of_speakers_pick_chat_and_are_left_out_of_a_request_for_the_other_api() -> None:
+    named = SAMPLES["speaker_names"].fields
+    assert admitted("openai/gpt-4.1", **named).targets[0].api == "chat_completions"
+    search = {"tools": [{"type": "web_search"}]}
+    assert refused("openai/gpt-4.1", **named, **search).param == "messages[0].name"
+    found = admitted("openai/gpt-4.1", **named, **search, tokenbus=DROP)
+    assert found.dropped == ["messages[0].name"]
+    assert found.request["input"] == [{"type": "message", "role": "user", "content": "hi"}]
 
 
 NEUTRAL: list[tuple[str, object]] = [

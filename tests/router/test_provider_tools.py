@@ -106,9 +106,32 @@ def test_a_provider_tool_without_what_it_needs_is_refused(field: Any) -> None:
         assert (error.code, error.param) == (ErrorCode.MISSING_PARAMETER, f"tools[0].{field.name}")
 
 
-def test_chats_own_spelling_of_web_search_goes_to_either_api() -> None:
-    assert admitted("openai/gpt-4.1", web_search_options={}).targets[0].api == "responses"
-    assert admitted("openai/gpt-4.1", web_search_options={}, seed=7).targets[0].api == "chat_completions"
+def test_chats_own_spelling_of_web_search_is_the_tool_of_the_responses_api() -> None:
+    order = admitted("openai/gpt-4.1", web_search_options={"search_context_size": "low"})
+    assert {target.api for target in order.targets} == {"responses"}
+    assert order.request["tools"] == [{"type": "web_search", "search_context_size": "low"}]
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("openai/gpt-4.1", {"seed": 7}),
+        ("openai/gpt-4.1", {"tokenbus": {"api": "chat_completions"}}),
+        ("groq/some-model", {}),
+        ("groq/some-model", {"tokenbus": {"on_unsupported": "drop"}}),
+    ],
+)
+def test_chats_own_spelling_of_web_search_is_refused_by_name_where_only_chat_is_left(
+    model: str, fields: dict[str, Any]
+) -> None:
+    error = refused(model, web_search_options={}, **fields)
+    assert (error.code, error.param) == (ErrorCode.UNSUPPORTED_PARAMETER, "web_search_options")
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-4o-search-preview", "perplexity/sonar-pro"])
+def test_models_that_search_by_themselves_take_chats_own_spelling(model: str) -> None:
+    options = {"search_context_size": "low"}
+    admitted(model, web_search_options=options, tokenbus={"api": "chat_completions"})
 
 
 def test_a_choice_among_provider_tools_passes() -> None:

@@ -8,7 +8,14 @@ import yaml
 
 from tests.router.default_routes import CATALOG
 from tokenbus_router.catalog_load import load_catalog
-from tokenbus_router.tables import models_table, parameters_table, providers_table, rules_table, tools_table
+from tokenbus_router.tables import (
+    budgets_table,
+    models_table,
+    parameters_table,
+    providers_table,
+    rules_table,
+    tools_table,
+)
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", (DOCS / "catalog.md").read_text(), re.DOTALL)
@@ -19,6 +26,7 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", (DOCS / "catalog.md").read_text(), r
     [
         ("catalog.md", models_table(CATALOG)),
         ("catalog.md", providers_table(CATALOG)),
+        ("catalog.md", budgets_table(CATALOG)),
         ("parameters.md", rules_table(CATALOG)),
         ("parameters.md", parameters_table()),
         ("parameters.md", tools_table()),
@@ -37,4 +45,4 @@ def test_an_example_of_the_documentation_is_a_good_catalog(example: str) -> None
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5

@@ -140,7 +140,6 @@ EITHER: dict[str, Any] = {
     "presence_penalty": 0.0,
     "logit_bias": {},
     "modalities": ["text"],
-    "web_search_options": {},
     "text": {"verbosity": "low", "format": {"type": "text"}},
     "background": False,
     "tokenbus": {"api": "auto", "recovery": "fail", "on_unsupported": "error"},

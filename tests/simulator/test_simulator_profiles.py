@@ -49,6 +49,7 @@ RICH = 'sim;reasoning=3;text=A "B" ü.;call=get_time({"zone":"UTC"});call=get_ti
 BROKEN: dict[str, dict[str, dict[str, Any]]] = {
     "openai": {
         "reasoning models take no penalties": {"model": "gpt-5-mini", "presence_penalty": 0.5},
+        "they take no stop": {"model": "gpt-5.2", "stop": ["END"]},
         "reasoning models give one answer": {"model": "o3", "n": 2},
         "who reasons samples": {"model": "openai/gpt-5", "logprobs": True},
         "who reasons has one temperature": {"model": "gpt-5.1", "temperature": 0.2, "reasoning_effort": "low"},

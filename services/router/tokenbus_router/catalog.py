@@ -16,6 +16,10 @@
       - rule: reasoning models sample as they like
         models: [o3, gpt-5]                # beginnings of model names
         refuse: [temperature, top_p]
+    budgets:
+      - budget: our tuned models think in silence
+        models: [o3-tuned]
+        first_event_timeout_s: 300
 
 These classes are the shape of the file, and its published JSON Schema; what the parts must mean together is checked in
 `catalog_rules.py`, and requests are routed by the table compiled in `routing_table.py`.
@@ -202,6 +206,27 @@ class RuleEntry(BaseModel):
     sources: list[Source] = Field(default=[], description="Where this is from, and when; for readers.")
 
 
+class BudgetEntry(BaseModel):
+    """How long certain models may keep silent. The first row about the model counts, for each of the two times."""
+
+    model_config = _STRICT
+
+    budget: Annotated[str, Field(min_length=1, max_length=200)] = Field(description="Why, as half a sentence.")
+    models: list[str] = Field(
+        default=[], description="Beginnings of the names (after the last slash) of the models; left out: all models."
+    )
+    providers: list[str] = Field(default=[], description="Where they are served; left out: everywhere.")
+    first_event_timeout_s: Seconds | None = Field(
+        default=None,
+        description="Seconds to the first useful event, where neither the target nor its provider says something else.",
+    )
+    event_gap_timeout_s: Seconds | None = Field(
+        default=None,
+        description="Seconds between useful events, where neither the target nor its provider says something else.",
+    )
+    sources: list[Source] = Field(default=[], description="Where this is from, and when; for readers.")
+
+
 class Catalog(BaseModel):
     """A catalog file."""
 
@@ -221,6 +246,11 @@ class Catalog(BaseModel):
         default=[],
         description="Which parameters models take; they go before those of the catalog that ships with the router, "
         "which also count where this section is left out.",
+    )
+    budgets: list[BudgetEntry] = Field(
+        default=[],
+        description="How long models may keep silent; like rules, they go before those of the catalog that ships with "
+        "the router, which also count where this section is left out.",
     )
 
 

@@ -1,8 +1,8 @@
 """The catalog that ships with the router, and what files take over from it.
 
 extends: default    its entries, with this file's on top: settings replace settings, null removes an entry,
-                    rules go before its rules
-no rules            its rules: facts about models hold whoever writes the catalog
+                    rules and budgets go before its own
+no rules, budgets   those it has: facts about models hold whoever writes the catalog
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from tokenbus_router.errors import CatalogProblem
 from tokenbus_router.yaml_text import Document, Path
 
 _SECTIONS: Final = ("providers", "models")
+_LISTS: Final = ("rules", "budgets")
 
 _Object = dict[str, object]
 
@@ -49,11 +50,12 @@ def with_default(document: Document) -> Document:
                     if base.pop(name, None) is None:
                         problems.append(_removes_nothing((section, name), document=document))
                 merged[section] = _merged(base, kept, path=(section,), inherited=inherited)
-    rules = own.get("rules", [])
-    if ("rules" not in own or own.get("extends") == "default") and isinstance(rules, list):
-        own_rules, more = cast("list[object]", rules), cast("list[object]", default["rules"])
-        merged["rules"] = [*own_rules, *more]
-        inherited.update(("rules", len(own_rules) + index) for index in range(len(more)))
+    for section in _LISTS:
+        given = own.get(section, [])
+        if (section not in own or own.get("extends") == "default") and isinstance(given, list):
+            first, more = cast("list[object]", given), cast("list[object]", default[section])
+            merged[section] = [*first, *more]
+            inherited.update((section, len(first) + index) for index in range(len(more)))
     return document._replace(data=merged, inherited=frozenset(inherited), problems=tuple(problems))
 
 

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from tokenbus_router import yaml_text
 from tokenbus_router.catalog import (
     PATTERN_END,
+    BudgetEntry,
     Catalog,
     ChatDialectEntry,
     ModelEntry,
@@ -32,6 +33,7 @@ _FORMS: Final[tuple[tuple[Path, type[BaseModel]], ...]] = (
     (("models", "*"), ModelEntry),
     (("models", "*", "targets", "*"), TargetEntry),
     (("rules", "*"), RuleEntry),
+    (("budgets", "*"), BudgetEntry),
 )
 """Which settings an object may have, by its place; `*` is any name or number."""
 
@@ -50,9 +52,9 @@ def load_catalog(text: str) -> Catalog:
         details = error.errors(include_url=False, include_context=False)
         found = [_problem(detail, document=document) for detail in details]
         raise CatalogError(_sorted([*document.problems, *found])) from error
-    taken_over = sum(path[0] == "rules" for path in document.inherited)
-    own_rules = len(catalog.rules) - taken_over
-    broken = broken_rules(catalog, own_rules=own_rules)
+    own_rules = [index for index in range(len(catalog.rules)) if ("rules", index) not in document.inherited]
+    own_budgets = [index for index in range(len(catalog.budgets)) if ("budgets", index) not in document.inherited]
+    broken = broken_rules(catalog, own_rules=len(own_rules), own_budgets=len(own_budgets))
     problems = [*document.problems, *(_placed(path, text=text, document=document) for path, text in broken)]
     if problems:
         raise CatalogError(_sorted(problems))

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from tokenbus_router.catalog import PATTERN_END, Catalog, ModelEntry, targets_of
 from tokenbus_router.provider_checks import broken_provider
-from tokenbus_router.rule_checks import broken_parameter_rules
+from tokenbus_router.rule_checks import broken_budgets, broken_parameter_rules
 from tokenbus_router.yaml_text import Path
 from tokenbus_schemas.model_id import InvalidModelIdError, ModelId
 
@@ -16,8 +16,8 @@ Broken = tuple[Path, str]
 """The place and what is wrong there."""
 
 
-def broken_rules(catalog: Catalog, *, own_rules: int) -> Iterator[Broken]:
-    """Every broken rule of a catalog whose form is right. `own_rules`: how many of its rules the file has itself."""
+def broken_rules(catalog: Catalog, *, own_rules: int, own_budgets: int) -> Iterator[Broken]:
+    """Every broken rule of a catalog whose form is right. `own_…`: how many of its rows the file has itself."""
     for name, provider in catalog.providers.items():
         for setting, problem in broken_provider(provider):
             yield ("providers", name, *setting), problem
@@ -28,6 +28,7 @@ def broken_rules(catalog: Catalog, *, own_rules: int) -> Iterator[Broken]:
     yield from _aliases(catalog)
     yield from _unused_providers(catalog)
     yield from broken_parameter_rules(catalog, own_rules=own_rules)
+    yield from broken_budgets(catalog, own_budgets=own_budgets)
 
 
 def _model_id(model_id: str) -> Iterator[Broken]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, cast
 
-from tokenbus_router import request_parts
+from tokenbus_router import request_parts, turns
 from tokenbus_schemas.requests import LOGPROBS, Api, ChatRequest
 from tokenbus_translate.parameters import CHAT_ONLY, RESPONSES_ONLY
 
@@ -202,6 +202,7 @@ PARAMETERS: Final = (
     _part("tools", request_parts.function_tool, "functions", "tools"),
     _part("custom_tools", request_parts.custom_tool, "tools"),
     Parameter("provider_tools", ("tools",), _look_for_provider_tool, "responses"),
+    _row("web_search_options", needed=True),
 )
 """All that are looked for in every request."""
 
@@ -211,6 +212,7 @@ PARTS: Final = (
     _part("input_audio", request_parts.audio, "messages", "input"),
     _part("mixed_strict", request_parts.mixed_strict, "tools"),
     Parameter("speaker_names", ("messages", "input"), _look_for_names, drop=request_parts.leave_out_speaker_names),
+    _part("out_of_turn", turns.out_of_turn, "messages", "input"),
 )
 """What is looked for only where a rule is about it: to find it, all of the input has to be gone through."""
 

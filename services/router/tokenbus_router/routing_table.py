@@ -6,6 +6,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeVar
 
+from tokenbus_router.budgets import BudgetBook
 from tokenbus_router.catalog import PATTERN_END, Catalog, ModelEntry, ProviderEntry, TargetEntry, targets_of
 from tokenbus_router.rules import RuleBook, Rules
 from tokenbus_schemas.control import ModelList
@@ -95,10 +96,11 @@ class _Place:
     chat: ChatDialect
     responses: ResponsesDialect
 
-    def candidate(self, model_id: str, *, natures: _Natures) -> Candidate:
+    def candidate(self, model_id: str, *, natures: _Natures, budgets: BudgetBook) -> Candidate:
         name = self.model or model_id.partition("/")[2]
+        usual = budgets.of(self.provider, names=(model_id, name))
         targets: dict[Api, Target] = {
-            api: Target.model_validate({**self.fields, "model": name, "api": api}) for api in self.apis
+            api: Target.model_validate({**usual, **self.fields, "model": name, "api": api}) for api in self.apis
         }
         return Candidate(self.provider, targets, natures.nature(self, names=(model_id, name)))
 
@@ -110,6 +112,7 @@ class _Family:
     places: tuple[_Place, ...]
     strategy: Strategy
     natures: _Natures
+    budgets: BudgetBook
 
     def find(self, model_id: str) -> Found | None:
         """As a pattern: None for what is no model ID."""
@@ -120,7 +123,9 @@ class _Family:
         return self.found(model_id)
 
     def found(self, model_id: str) -> Found:
-        candidates = tuple(place.candidate(model_id, natures=self.natures) for place in self.places)
+        candidates = tuple(
+            place.candidate(model_id, natures=self.natures, budgets=self.budgets) for place in self.places
+        )
         return Found(candidates, self.strategy)
 
 
@@ -146,6 +151,7 @@ class RoutingTable:
 def compile_table(catalog: Catalog) -> RoutingTable:
     """The routing table of a catalog that was loaded, and so checked, before."""
     natures = _Natures(catalog)
+    budgets = BudgetBook(catalog)
     dialects = {name: natures.dialects(provider) for name, provider in catalog.providers.items()}
     exact: dict[str, Found] = {}
     families: dict[str, Callable[[str], Found | None]] = {}
@@ -154,7 +160,7 @@ def compile_table(catalog: Catalog) -> RoutingTable:
             _place(target, entry=entry, provider=catalog.providers[target.provider], dialects=dialects[target.provider])
             for target in targets_of(entry)
         )
-        family = _Family(places, entry.strategy or "ordered", natures)
+        family = _Family(places, entry.strategy or "ordered", natures, budgets)
         if model_id.endswith(PATTERN_END):
             families[model_id.removesuffix(PATTERN_END)] = lru_cache(_REMEMBERED)(family.find)
         else:

@@ -1,9 +1,9 @@
-"""What the rules about parameters must mean: each names parameters, models and providers that exist, and counts."""
+"""What the rows about models must mean: each names parameters, models and providers that exist, and counts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from tokenbus_router.catalog import Catalog, RuleEntry
+from tokenbus_router.catalog import BudgetEntry, Catalog, RuleEntry
 from tokenbus_router.parameters import BY_NAME
 from tokenbus_router.yaml_text import Path
 
@@ -17,8 +17,19 @@ def broken_parameter_rules(catalog: Catalog, *, own_rules: int) -> Iterator[Brok
         for setting, problem in (
             *_parameters(entry),
             *_scope(entry, catalog=catalog),
+            *_api(entry, catalog=catalog),
             *_overruled(entry, before=catalog.rules[:index]),
         ):
+            yield (*path, *setting), problem
+
+
+def broken_budgets(catalog: Catalog, *, own_budgets: int) -> Iterator[Broken]:
+    """Of the file's own budgets."""
+    for index, entry in enumerate(catalog.budgets[:own_budgets]):
+        path: Path = ("budgets", index)
+        if entry.first_event_timeout_s is None and entry.event_gap_timeout_s is None:
+            yield path, "says nothing; add first_event_timeout_s or event_gap_timeout_s"
+        for setting, problem in _scope(entry, catalog=catalog):
             yield (*path, *setting), problem
 
 
@@ -46,7 +57,7 @@ def _parameters(entry: RuleEntry) -> Iterator[Broken]:
                 yield (setting, name), "is empty; add a value"
 
 
-def _scope(entry: RuleEntry, *, catalog: Catalog) -> Iterator[Broken]:
+def _scope(entry: RuleEntry | BudgetEntry, *, catalog: Catalog) -> Iterator[Broken]:
     for setting, names in (("models", entry.models), ("providers", entry.providers)):
         if setting in entry.model_fields_set and not names:
             yield (setting,), "is empty; remove it, and the rule is about all of them"
@@ -57,6 +68,9 @@ def _scope(entry: RuleEntry, *, catalog: Catalog) -> Iterator[Broken]:
     for index, name in enumerate(entry.providers):
         if name not in catalog.providers:
             yield ("providers", index), f"{name!r} is not a provider; {_suggest(name, known=catalog.providers)}"
+
+
+def _api(entry: RuleEntry, *, catalog: Catalog) -> Iterator[Broken]:
     known = [catalog.providers[name] for name in entry.providers if name in catalog.providers]
     if entry.api is not None and known and all(entry.api not in provider.apis for provider in known):
         yield ("api",), f"has no effect: none of its providers has {entry.api}; remove the rule"

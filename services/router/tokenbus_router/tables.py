@@ -44,6 +44,21 @@ def rules_table(catalog: Catalog) -> str:
     return _table(("about", "says", "because", "sources"), rows)
 
 
+def budgets_table(catalog: Catalog) -> str:
+    """How long models may keep silent, in seconds."""
+    rows = [
+        (
+            ", ".join([*(f"`{model}…`" for model in row.models), *(f"at {provider}" for provider in row.providers)]),
+            _seconds(row.first_event_timeout_s),
+            _seconds(row.event_gap_timeout_s),
+            row.budget,
+            _links(row.sources),
+        )
+        for row in catalog.budgets
+    ]
+    return _table(("about", "first event", "between events", "because", "sources"), rows)
+
+
 def parameters_table() -> str:
     """The parameters of a request."""
     fields: Mapping[str, Any] = ChatRequest.model_json_schema()["properties"]
@@ -72,6 +87,10 @@ def tools_table() -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:g} s"
 
 
 def _code(text: str | None) -> str:

@@ -64,6 +64,13 @@ OPENAI_RULES: Final = (
         _GPT_5,
     ),
     Rule(
+        "they take no stop sequences",
+        of_models("o3", "o4-mini", "gpt-5", finds=sends("stop"), but="gpt-5-chat"),
+        _UNSUPPORTED,
+        "https://github.com/huggingface/smolagents/issues/1893 (2025-12)",
+        code="unsupported_parameter",
+    ),
+    Rule(
         "reasoning models count their thoughts among the tokens",
         _of_reasoning(sends("max_tokens")),
         _UNSUPPORTED + " Use 'max_completion_tokens' instead.",

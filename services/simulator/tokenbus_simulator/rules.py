@@ -133,12 +133,12 @@ def forces_while_thinking(request: Request) -> str | None:
 
 
 def not_alternating(request: Request) -> str | None:
-    """Two messages of user or assistant in a row, system messages at the beginning left out."""
+    """Two messages of user or assistant in a row, or a system message after one of them."""
     roles = [str(message.get("role")) for _, message in _messages(request)]
     while roles and roles[0] == "system":
         roles.pop(0)
     repeated = any(one == other for one, other in pairwise(roles) if one in _SPEAKERS)
-    return "messages" if repeated else None
+    return "messages" if repeated or "system" in roles else None
 
 
 def ends_with_assistant(request: Request) -> str | None:
