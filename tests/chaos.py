@@ -7,7 +7,11 @@ TOKENBUS_CHAOS=1 and half an hour for each test; by hand: `TOKENBUS_CHAOS=1 pyte
 import os
 from typing import Final
 
+import pytest
+
 FULL_LENGTH: Final = os.environ.get("TOKENBUS_CHAOS") == "1"
+long = pytest.mark.skipif(not FULL_LENGTH, reason="takes long; make chaos runs it")
+"""For what `make test` leaves out altogether, because a shorter test there shows nearly the same."""
 
 
 def often(sample: int, *, chaos: int) -> int:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +35,8 @@ class NatsServer:
         self._config.write_text(config)
         self._arguments = list(arguments)
         self._port = -1
+        self.ports: Mapping[str, Sequence[str]] = {}
+        """Its addresses by what they are for: `nats`, and as configured `cluster` and `monitoring`."""
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -55,10 +57,20 @@ class NatsServer:
             for path in self._scratch.glob("*.ports"):
                 text = path.read_text()
                 if text.endswith("}"):
-                    self._port = int(json.loads(text)["nats"][0].rpartition(":")[2])
+                    self.ports = json.loads(text)
+                    self._port = port_of(self.ports["nats"][0])
                     return
             time.sleep(0.005)
         raise RuntimeError(f"nats-server did not start: {(self._scratch / 'nats.log').read_text()[-2000:]}")
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def lame_duck(self) -> None:
+        """As a rolling upgrade does: it hands its leaderships on, sends its clients away one by one, and ends."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGUSR2)
 
     def kill(self) -> None:
         """As a power cut: SIGKILL. The store stays."""
@@ -93,6 +105,10 @@ class NatsServer:
             self._process.send_signal(signal.SIGCONT)
             self._process.wait(timeout=START_TIMEOUT_S)
         self._process = None
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 class StartNatsServer(Protocol):

@@ -28,6 +28,7 @@ from tokenbus.errors import BusError
 from tokenbus_chassis.health import serving_health
 from tokenbus_chassis.logs import set_up_logs
 from tokenbus_chassis.notify import notify
+from tokenbus_chassis.probe import probing
 from tokenbus_chassis.settings import ServiceSettings
 from tokenbus_chassis.worker import Worker
 
@@ -148,6 +149,7 @@ async def running_service(
         if settings.health_port:
             health = serving_health(host=settings.health_host, port=settings.health_port, not_ready=not_ready)
             await exits.enter_async_context(health)
+        await exits.enter_async_context(probing(bus))
         parts = await exits.enter_async_context(open_parts(bus))
         if parts.broker is not None:
             await exits.enter_async_context(parts.broker.answering())

@@ -16,14 +16,13 @@ from tokenbus.bus_options import BusOptions, Login
 from tokenbus.error_site import error_site
 from tokenbus.errors import BusUnavailableError
 from tokenbus.nats_client import NatsClient
+from tokenbus.stall import StallWatch
 
 _log = logging.getLogger(__name__)
 
 ReconnectCallback = Callable[[], Awaitable[None]]
 
 _DROPS_PER_LOG_LINE: Final = 10_000
-_MOVE_PAUSE_S: Final = 10.0
-"""After moving away from a server, the next one gets this long to prove itself."""
 
 
 class Connection:
@@ -39,9 +38,7 @@ class Connection:
         self._opening = True
         self._last_error: Exception | None = None
         self._reconnect_callbacks: dict[object, ReconnectCallback] = {}
-        self._failures_in_a_row = 0
-        self._first_failure_s = 0.0
-        self._last_move_s = float("-inf")
+        self._stall = StallWatch(after=options.stalled_after, for_s=options.stalled_for_s)
         self._avoid = ""
 
     @property
@@ -112,26 +109,20 @@ class Connection:
 
         return forget
 
-    def stream_answered(self) -> None:
-        self._failures_in_a_row = 0
+    def stream_healthy(self) -> None:
+        """JetStream did what it can not do without its quorum."""
+        self._stall.healthy()
 
     async def stream_failed(self) -> None:
-        """JetStream gave no answer: after `stalled_after` of these in `stalled_for_s` or more, try another server."""
-        url = self.client.connected_url
+        """JetStream gave no answer, or none that helps: at some time (`stall.py`), try another server."""
         now = time.monotonic()
-        if not self._failures_in_a_row:
-            self._first_failure_s = now
-        self._failures_in_a_row += 1
-        if (
-            self._failures_in_a_row < self.options.stalled_after
-            or now < self._first_failure_s + self.options.stalled_for_s
-            or len(self.client.server_pool) < 2
-            or url is None
-            or now < self._last_move_s + _MOVE_PAUSE_S
-        ):
+        url = self.client.connected_url
+        if not self._stall.failed(now) or len(self.client.server_pool) < 2 or url is None:
             return
-        _log.warning("JetStream does not answer; moving to another server", extra={"server": url.netloc})
-        self._failures_in_a_row, self._last_move_s, self._avoid = 0, now, url.netloc
+        extra = {"server": url.netloc, "for_s": round(self._stall.stalled_s(now), 1)}
+        _log.warning("connected, but JetStream does not answer; moving to another server", extra=extra)
+        self._avoid = url.netloc
+        self._stall.moved(now)
         await self.client.force_reconnect()
 
     def _next_server(self, servers: list[Server], info: dict[str, object]) -> tuple[Server, float]:
@@ -166,7 +157,7 @@ class Connection:
 
     async def _on_reconnect(self) -> None:
         self.reconnects += 1
-        self._failures_in_a_row = 0
+        self._stall.reconnected()
         url = self.client.connected_url
         server = url.netloc if url is not None else ""
         _log.warning("bus reconnected", extra={"server": server, "reconnects": self.reconnects})

@@ -149,6 +149,14 @@ class CoreBus:
         """
         return self._connection.on_reconnect(callback)
 
+    def answered(self) -> None:
+        """A service has answered that needs JetStream to do so: this server is as good as any (`stall.py`)."""
+        self._connection.stream_healthy()
+
+    async def unanswered(self) -> None:
+        """Such a service was not to be heard; after many of these in a row the connection moves to another server."""
+        await self._connection.stream_failed()
+
     def new_inbox(self) -> str:
         """A subject nobody else knows, for replies."""
         return self._client.new_inbox()

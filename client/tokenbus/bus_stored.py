@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from tokenbus.bus_core import CoreBus, Message
 from tokenbus.errors import BusError, BusRefusedError, BusTimeoutError, NoRespondersError, NoStreamError, NotFoundError
-from tokenbus.jetstream_api import ApiAnswer, MessageAnswer, PublishAnswer, api_error, is_passing
+from tokenbus.jetstream_api import ApiAnswer, ApiError, MessageAnswer, PublishAnswer, api_error, is_passing
 from tokenbus.stored import StoredAck, StoredMessage, StoredPage, parse_stored
 
 MESSAGE_ID: Final = "Nats-Msg-Id"
@@ -45,9 +45,18 @@ class _DeleteRequest(BaseModel):
 class StoredBus(CoreBus):
     """Adds stored messages to `CoreBus`.
 
-    All times are per call. A call that JetStream does not answer counts against the server: after
-    `BusOptions.stalled_after` in a row (and `stalled_for_s`) the connection moves to another one, where there is one.
+    All times are per call. A call that JetStream does not answer, or says it can not for the moment, counts against the
+    server: after `BusOptions.stalled_after` in a row (and `stalled_for_s`) the connection moves to another one, where
+    there is one. `stall.py` has the rules.
     """
+
+    async def probe(self, *, timeout_s: float) -> None:
+        """Ask whether the server's JetStream has a leader, for those who have nothing else to ask it.
+
+        A node that lost its cluster takes 10 to 15 s to know it. Raises `NoStreamError`, `BusTimeoutError`, or
+        `BusRefusedError`: it has none.
+        """
+        await self.api("INFO", None, ApiAnswer, timeout_s=timeout_s)
 
     async def publish_stored(
         self,
@@ -153,14 +162,13 @@ class StoredBus(CoreBus):
                 await self.publish(api_subject, body.model_dump_json().encode(), reply=inbox)
                 end = await ended
         except TimeoutError as error:
-            await self._connection.stream_failed()
+            await self.unanswered()
             raise BusTimeoutError(f"read from {stream}", timeout_s=timeout_s) from error
         finally:
             await subscription.unsubscribe()
         status = end.headers[_STATUS]
         if status == _NO_RESPONDERS:
             raise await self._no_stream(api_subject)
-        self._connection.stream_answered()
         if status == _END_OF_BATCH:
             return StoredPage(messages, int(end.headers.get("Nats-Num-Pending", "0")))
         if status == _NOTHING_FOUND:
@@ -186,7 +194,7 @@ class StoredBus(CoreBus):
         reply = await self._ask(f"$JS.API.{verb}", payload, timeout_s=timeout_s)
         parsed = answer.model_validate_json(reply.data)
         if parsed.error is not None:
-            raise api_error(parsed.error, operation=verb)
+            raise await self._refusal(parsed.error, operation=verb)
         return parsed
 
     async def _publish_once(
@@ -195,7 +203,8 @@ class StoredBus(CoreBus):
         reply = await self._ask(subject, payload, headers=headers, timeout_s=timeout_s)
         answer = PublishAnswer.model_validate_json(reply.data)
         if answer.error is not None:
-            raise api_error(answer.error, operation=f"publish to {subject}")
+            raise await self._refusal(answer.error, operation=f"publish to {subject}")
+        self.answered()
         return StoredAck(answer.stream, answer.seq, answer.duplicate)
 
     async def _direct_get(self, stream: str, body: BaseModel, *, timeout_s: float) -> StoredMessage | None:
@@ -210,20 +219,25 @@ class StoredBus(CoreBus):
     async def _ask(
         self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None, timeout_s: float
     ) -> Message:
-        """A request to JetStream; keeps the count of those it did not answer."""
+        """A request to JetStream; counts those it did not answer."""
         try:
             reply = await self.request(subject, payload, headers=headers, timeout_s=timeout_s)
         except NoRespondersError as error:
             raise await self._no_stream(subject) from error
         except BusTimeoutError:
-            await self._connection.stream_failed()
+            await self.unanswered()
             raise
-        self._connection.stream_answered()
         return reply
 
     async def _no_stream(self, subject: str) -> NoStreamError:
-        await self._connection.stream_failed()
+        await self.unanswered()
         return NoStreamError(subject)
+
+    async def _refusal(self, error: ApiError, *, operation: str) -> BusRefusedError:
+        refusal = api_error(error, operation=operation)
+        if is_passing(refusal):
+            await self.unanswered()
+        return refusal
 
 
 def _worth_repeating(error: BusError, *, may_repeat: bool) -> bool:

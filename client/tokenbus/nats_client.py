@@ -6,7 +6,8 @@ Read in nats-py 2.16.0, `nats/aio/client.py`:
   read loop, which ends: the connection is deaf until the pings give it up.
 - PING goes straight to the socket, ahead of messages that are still queued, so a flush proves nothing about them.
 - Every `-ERR` of the server except two closes the client for good, an expired login and a full server included.
-- Closing writes what is unsent to the socket and waits for it: a dead one raises, a stalled one never returns.
+- Closing writes what is unsent to the socket and waits for it: a dead one raises, a stalled one never returns. Leaving
+  a server for another one closes first, so a frozen server with bytes on their way to it was never left.
 - An attempt to connect that fails half-way leaves its socket open.
 - A drain that is cut short leaves its subscription in the list that a reconnect subscribes anew.
 - A `tls://` URL is satisfied by a server that offers no TLS: the login goes out in the clear.
@@ -52,9 +53,7 @@ class NatsClient(Client):
         finally:
             if not everything:
                 self._pending, self._pending_data_size = [], 0
-                writer = getattr(self._transport, "_io_writer", None)
-                if isinstance(writer, asyncio.StreamWriter):
-                    writer.transport.abort()
+                self._cut()
             await self.close()
         return everything
 
@@ -66,6 +65,16 @@ class NatsClient(Client):
         """No further callbacks, and no renewal at a reconnect, whatever state a drain has left it in."""
         subscription._stop_processing()  # pyright: ignore[reportPrivateUsage]  unsubscribe() refuses after a drain
         self._remove_sub(subscription._id)  # pyright: ignore[reportPrivateUsage]  the same
+
+    def _cut(self) -> None:
+        """Drop the connection with all that is on its way."""
+        writer = getattr(self._transport, "_io_writer", None)
+        if isinstance(writer, asyncio.StreamWriter):
+            writer.transport.abort()
+
+    async def _attempt_reconnect(self) -> None:
+        self._cut()
+        await super()._attempt_reconnect()
 
     async def _connect_to_server(self, s: Srv) -> None:
         if self._transport is not None:

@@ -7,7 +7,7 @@ from pydantic_core import to_json
 
 from tokenbus.bus import Bus
 from tokenbus.calls import call
-from tokenbus.errors import CallRefusedError, ContractError
+from tokenbus.errors import BusTimeoutError, CallRefusedError, ContractError, NoRespondersError
 from tokenbus_schemas import Event, EventLine, MalformedEventError, ReplayPage, ReplayRequest, encode
 from tokenbus_schemas.replay import ReplayState
 
@@ -33,9 +33,14 @@ class Replay:
     async def page(self, *, after: int) -> Page:
         """Raises `BusError` (no answer: ask again), `ContractError` and `CallRefusedError`."""
         question = ReplayRequest(after=after, limit=PAGE_EVENTS).model_dump_json().encode()
-        page = await call(self._bus, self._subject, payload=question, reply=ReplayPage, timeout_s=TIMEOUT_S)
+        try:
+            page = await call(self._bus, self._subject, payload=question, reply=ReplayPage, timeout_s=TIMEOUT_S)
+        except (NoRespondersError, BusTimeoutError):
+            await self._bus.unanswered()  # our server may be the one that is alone
+            raise
         if page.error is not None:
             raise CallRefusedError(self._subject, error=page.error)
+        self._bus.answered()
         try:
             return Page(page.state, [_line(event) for event in page.events], page.more)
         except (KeyError, TypeError, AttributeError, MalformedEventError) as error:
