@@ -4,64 +4,31 @@ A cancelled attempt says nothing more, as a killed process does not.
 """
 
 import asyncio
-import random
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.executor.conftest import KEY, TENANT, Desk, provider
+from tests.executor.conftest import KEY, TENANT, Desk
 from tests.valid_stream import Json, check_stream
 from tokenbus.bus import Bus
 from tokenbus.tool_caller import ProgressCallback
-from tokenbus_chassis.terminal import TerminalWriter
 from tokenbus_executor.answer import Answer
-from tokenbus_executor.cooldowns import CoolDowns
-from tokenbus_executor.directory import ProviderDirectory
-from tokenbus_executor.failover import CoolingPolicy, FailoverPolicy, Latencies
 from tokenbus_executor.keys import Keyring
-from tokenbus_executor.pools import ServedPools
 from tokenbus_executor.settings import ExecutorSettings
-from tokenbus_executor.stops import Stops
-from tokenbus_executor.surroundings import Surroundings
+from tokenbus_executor.surroundings import Surroundings, open_surroundings
 from tokenbus_executor.tool_checkpoints import Checkpoint
 from tokenbus_executor.tool_reach import ToolReach
-from tokenbus_executor.tool_surroundings import ToolLimits, open_tools
-from tokenbus_executor.upstreams import Budgets, Upstreams
-from tokenbus_schemas import Event, EventLine, ProviderTable, RequestId, WorkOrder, encode
+from tokenbus_schemas import Event, EventLine, RequestId, WorkOrder, encode
 from tokenbus_schemas.tools import ToolCall, ToolResult
-from tokenbus_simulator import Simulator
 
 
-async def surroundings(bus: Bus, desk: Desk, simulator: Simulator) -> AsyncGenerator[Surroundings]:
-    """For a fixture: what a process shares, made as `app.py` does."""
-    stored = desk.stored
-    providers = ProviderDirectory()
-    providers.replace(ProviderTable(providers=[provider(simulator)]).model_dump_json().encode())
-    settings = ExecutorSettings(root=stored.subjects.root)
-    stops = Stops(bus, subjects=stored.subjects, marks=stored.cancelled.name, clock=time.time)
-    await stops.listen()
-    async with (
-        Upstreams.open(Keyring({"LAB_KEY": KEY}), budgets=Budgets()) as upstreams,
-        open_tools(bus, topology=stored, limits=ToolLimits()) as tools,
-    ):
-        pools = ServedPools(bus, settings=settings, providers=providers, upstreams=upstreams)
-        await pools.start()
-        yield Surroundings(
-            bus=bus,
-            topology=stored,
-            pools=pools,
-            terminal=TerminalWriter(bus, subjects=stored.subjects, stream=stored.results.name),
-            stops=stops,
-            providers=providers,
-            upstreams=upstreams,
-            cooldowns=CoolDowns(bus, bucket=stored.cooldown.name, policy=CoolingPolicy(), clock=time.time),
-            latencies=Latencies(),
-            failover=FailoverPolicy(),
-            chance=random.Random(1),
-            tools=tools,
-        )
+async def surroundings(bus: Bus, desk: Desk) -> AsyncGenerator[Surroundings]:
+    """For a fixture: what a process shares."""
+    settings = ExecutorSettings(root=desk.subjects.root)
+    keyring = Keyring({"LAB_KEY": KEY})
+    async with open_surroundings(bus, settings=settings, keyring=keyring, topology=desk.stored) as around:
+        yield around
 
 
 def reaching(around: Surroundings, kind: Callable[..., ToolReach], **changes: Any) -> Surroundings:
