@@ -39,7 +39,7 @@ async def worker(nats_url: str, root: str) -> AsyncGenerator[StartWorker]:
         )
         started.append(process)
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await process.stdout.readline() == b"READY\n"
         return process
 
