@@ -9,10 +9,13 @@ Rules of this file; whoever ends a request, router or executor, goes through it:
 3. A refused write reads what stands there. A write whose acknowledgement was lost looks the same; then what stands
    there is our own, and the write counts as done.
 4. Nothing else is ever written there, so the last message on the subject tells how the request stands.
+5. The router's note of the request lies in the same stream, as a scheduled message. The server takes it away in the
+   step that stores the terminal event (ADR-51: `Nats-Schedule-Next: purge`), so no note outlives its purpose.
 
 Reads go to the stream's leader: a replica may be a moment behind.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from tokenbus.bus import Bus
@@ -87,10 +90,23 @@ class TerminalWriter:
 
         Raises `PayloadTooLargeError` before anything is sent.
         """
+        ends = {"Nats-Scheduler": self._subjects.queued(tenant, request_id), "Nats-Schedule-Next": "purge"}
+        return await self._write(tenant, request_id, payload, expected_sequence=expected_sequence, headers=ends)
+
+    async def _write(
+        self,
+        tenant: Tenant,
+        request_id: RequestId,
+        payload: bytes,
+        *,
+        expected_sequence: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> Stored | Lost:
         try:
             ack = await self._bus.publish_stored(
                 self._subjects.result(tenant, request_id),
                 payload,
+                headers=headers,
                 expected_last_subject_sequence=expected_sequence,
                 retry_for_s=self._retry_for_s,
             )
@@ -115,7 +131,7 @@ class TerminalWriter:
                 return found
             if found is not None and found.attempt > attempt:
                 raise OvertakenError(attempt=attempt, newer=found.attempt)
-            written = await self.store(
+            written = await self._write(
                 tenant, request_id, payload, expected_sequence=0 if found is None else found.sequence
             )
             if isinstance(written, Stored):

@@ -76,11 +76,15 @@ class Topology:
     def consumers(self) -> tuple[ConsumerSpec, ...]:
         """Those of the router, and those of every pool."""
         pools = [self.work_consumer(pool, priority) for pool in self.pools for priority in PRIORITY_CLASSES]
-        return *(self.request_consumer(priority) for priority in PRIORITY_CLASSES), *pools
+        return *(self.request_consumer(priority) for priority in PRIORITY_CLASSES), self.due_consumer(), *pools
 
     def request_consumer(self, priority_class: PriorityClass) -> ConsumerSpec:
         subject = f"{self.subjects.root}.requests.*.{priority_class}"
         return self._consumer(self.requests, f"router_{priority_class}", subject)
+
+    def due_consumer(self) -> ConsumerSpec:
+        """Of requests whose time is up."""
+        return self._consumer(self.results, "router_due", f"{self.subjects.root}.due.*.*")
 
     def work_consumer(self, pool: Pool, priority_class: PriorityClass) -> ConsumerSpec:
         return self._consumer(self.work, f"{pool}_{priority_class}", self.subjects.work(pool, priority_class))
@@ -112,19 +116,21 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
             retention="workqueue",
             discard="new",
             max_bytes=max_bytes,
+            # No answer is kept for longer than that; and what a server forgot to deliver must not stay for ever.
+            max_age_s=bounds.results_max_age_s,
             max_messages_per_subject=per_subject,
             discard_new_per_subject=per_subject > 0,
             allow_direct=True,
+            message_ttl=name == "WORK",
             replicas=bounds.replicas,
         )
 
-    def log(name: str, subject: str, max_bytes: int, max_age_s: float, per_subject: int = -1) -> StreamSpec:
+    def log(name: str, subject: str, max_bytes: int, max_age_s: float) -> StreamSpec:
         return StreamSpec(
             name=f"{capitals}_{name}",
             subjects=(subject,),
             max_bytes=max_bytes,
             max_age_s=max_age_s,
-            max_messages_per_subject=per_subject,
             allow_direct=True,
             replicas=bounds.replicas,
         )
@@ -135,8 +141,18 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
         requests=queue("REQUESTS", "requests", bounds.requests_max_bytes),
         work=queue("WORK", "work", bounds.work_max_bytes, bounds.work_max_messages_per_subject),
         events=log("EVENTS", f"{root}.events.*.*.*.*", bounds.events_max_bytes, bounds.events_max_age_s),
-        # One per subject: a terminal event replaces the fence that its attempt wrote before.
-        results=log("RESULTS", f"{root}.results.*.*", bounds.results_max_bytes, bounds.results_max_age_s, 1),
+        # One per subject: a terminal event replaces the fence that its attempt wrote before. Notes of requests without
+        # an end lie in the same stream, so that storing the end takes them away (`terminal.py`).
+        results=StreamSpec(
+            name=f"{capitals}_RESULTS",
+            subjects=tuple(f"{root}.{kind}.*.*" for kind in ("results", "queued", "due")),
+            max_bytes=bounds.results_max_bytes,
+            max_age_s=bounds.results_max_age_s,
+            max_messages_per_subject=1,
+            allow_direct=True,
+            message_schedules=True,
+            replicas=bounds.replicas,
+        ),
         dead=log("DEAD", f"{root}.dead.>", bounds.dead_max_bytes, bounds.dead_max_age_s),
         catalog=BucketSpec(f"{root}_catalog", replicas=bounds.replicas),
         cancelled=BucketSpec(f"{root}_cancelled", ttl_s=bounds.results_max_age_s, replicas=bounds.replicas),

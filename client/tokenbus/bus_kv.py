@@ -3,7 +3,6 @@
 Source: nats-io/nats-architecture-and-design ADR-8 (keys, operations) and ADR-48 (markers of expired keys).
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
@@ -15,7 +14,6 @@ from tokenbus.stream_specs import bucket_stream
 
 _OPERATION: Final = "KV-Operation"
 _MARKER: Final = "Nats-Marker-Reason"
-_TTL: Final = "Nats-TTL"
 _KEY: Final = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*")
 
 
@@ -55,36 +53,42 @@ class KvBus(StateBus):
 
     async def kv_put(self, bucket: str, key: str, value: bytes, *, ttl_s: float | None = None) -> int:
         """Write, whatever was there; the new revision. `ttl_s`: as in `kv_create`."""
-        return await self._write(bucket, key, value, headers=_ttl_header(ttl_s))
+        return await self._write(bucket, key, value, ttl_s=ttl_s)
 
     async def kv_create(self, bucket: str, key: str, value: bytes, *, ttl_s: float | None = None) -> int:
         """Write a key that does not exist, or was deleted; its revision. Raises `WrongLastSequenceError` if it exists.
 
         After `ttl_s`, rounded up to whole seconds, the key expires.
         """
-        headers = _ttl_header(ttl_s)
         try:
-            return await self._write(bucket, key, value, headers=headers, revision=0)
+            return await self._write(bucket, key, value, ttl_s=ttl_s, revision=0)
         except WrongLastSequenceError:
             # A deleted key leaves a marker, which counts as the last message.
             stored = await self.last_message_at_leader(bucket_stream(bucket), _subject(bucket, key))
             if stored is not None and not is_deletion(stored):
                 raise
-            return await self._write(bucket, key, value, headers=headers, revision=stored.sequence if stored else 0)
+            return await self._write(bucket, key, value, ttl_s=ttl_s, revision=stored.sequence if stored else 0)
 
     async def kv_update(self, bucket: str, key: str, value: bytes, *, revision: int, ttl_s: float | None = None) -> int:
         """Write if the key is still at `revision`; the new one. Raises `WrongLastSequenceError` if it is not."""
-        return await self._write(bucket, key, value, headers=_ttl_header(ttl_s), revision=revision)
+        return await self._write(bucket, key, value, ttl_s=ttl_s, revision=revision)
 
     async def kv_delete(self, bucket: str, key: str, *, revision: int | None = None) -> None:
         """Deleting what does not exist is no error. With `revision`, as `kv_update`."""
         await self._write(bucket, key, b"", headers={_OPERATION: "DEL"}, revision=revision)
 
     async def _write(
-        self, bucket: str, key: str, value: bytes, *, headers: Mapping[str, str], revision: int | None = None
+        self,
+        bucket: str,
+        key: str,
+        value: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        ttl_s: float | None = None,
+        revision: int | None = None,
     ) -> int:
         ack = await self.publish_stored(
-            _subject(bucket, key), value, headers=headers, expected_last_subject_sequence=revision
+            _subject(bucket, key), value, headers=headers, ttl_s=ttl_s, expected_last_subject_sequence=revision
         )
         return ack.sequence
 
@@ -103,7 +107,3 @@ def _subject(bucket: str, key: str) -> str:
     if _KEY.fullmatch(key) is None:
         raise ValueError(f"key {key[:80]!r} must be letters, digits and -/_= with single dots between")
     return f"$KV.{bucket}.{key}"
-
-
-def _ttl_header(ttl_s: float | None) -> Mapping[str, str]:
-    return {} if ttl_s is None else {_TTL: f"{max(1, math.ceil(ttl_s))}s"}

@@ -1,6 +1,7 @@
 """What `Bus` does with the messages of streams: store with an acknowledgement, read back, delete."""
 
 import asyncio
+import math
 import random
 from base64 import b64decode
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from tokenbus.stored import StoredAck, StoredMessage, StoredPage, parse_stored
 
 MESSAGE_ID: Final = "Nats-Msg-Id"
 EXPECTED_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+TTL: Final = "Nats-TTL"
 
 _RETRY_WAIT_S: Final = 0.1
 _STATUS: Final = "Status"
@@ -66,13 +68,15 @@ class StoredBus(CoreBus):
         headers: Mapping[str, str] | None = None,
         message_id: str | None = None,
         expected_last_subject_sequence: int | None = None,
+        ttl_s: float | None = None,
         timeout_s: float = 2.0,
         retry_for_s: float = 0.0,
     ) -> StoredAck:
         """Returns when the stream has the message.
 
         `message_id`: the stream keeps one message per id within its duplicate window. `expected_last_subject_sequence`:
-        stored only if the last message on the subject has this sequence (0: there is none).
+        stored only if the last message on the subject has this sequence (0: there is none). `ttl_s`: how long it is
+        kept, rounded up to whole seconds; needs a stream with `message_ttl`.
 
         `timeout_s` is for one try. For `retry_for_s` seconds more the message is sent again when the server says that
         nothing was stored and may be soon (no leader just now), and also after an unanswered try, if `message_id` or
@@ -87,6 +91,8 @@ class StoredBus(CoreBus):
             sent[MESSAGE_ID] = message_id
         if expected_last_subject_sequence is not None:
             sent[EXPECTED_SEQUENCE] = str(expected_last_subject_sequence)
+        if ttl_s is not None:
+            sent[TTL] = f"{max(1, math.ceil(ttl_s))}s"
         may_repeat = message_id is not None or expected_last_subject_sequence is not None
         deadline = asyncio.get_running_loop().time() + retry_for_s
         while True:

@@ -43,6 +43,8 @@ class StreamSpec:
     delete_marker_ttl_s: float = 0.0
     """More than 0: an expired message leaves a marker for this long, so that watchers learn of it."""
     allow_rollup: bool = False
+    message_schedules: bool = False
+    """The server may publish a message later, as its headers say; then the stream takes rollups, too."""
     republish_to: str = ""
     """A prefix: the server publishes each stored message again as `<prefix>.<subject>`, its sequence in the headers."""
 
@@ -63,7 +65,8 @@ class StreamSpec:
             "allow_direct": self.allow_direct,
             "allow_msg_ttl": self.message_ttl,
             "subject_delete_marker_ttl": int(self.delete_marker_ttl_s * _NS),
-            "allow_rollup_hdrs": self.allow_rollup,
+            "allow_rollup_hdrs": self.allow_rollup or self.message_schedules,
+            "allow_msg_schedules": self.message_schedules,
         }
         if self.republish_to:
             config["republish"] = {"src": ">", "dest": f"{self.republish_to}.>"}

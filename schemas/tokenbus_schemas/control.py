@@ -1,8 +1,11 @@
 """The control service: cancel a request by its id, from any process, over request/reply."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+STOP_DEADLINE: Final = b"deadline"
+"""A stop message that stops nothing: whoever runs the request answers, and ends it by its own clock."""
 
 CancelStatus = Literal["cancelled", "cancelling", "ended", "unknown"]
 

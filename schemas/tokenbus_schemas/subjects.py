@@ -95,7 +95,7 @@ class EventsAddress(NamedTuple):
 
 
 class CallAddress(NamedTuple):
-    """Whom a replay, control or stop call is about; both as written in the subject."""
+    """Which request a replay, control, stop or due subject is about; both as written there."""
 
     tenant: str
     request_id: str
@@ -137,6 +137,17 @@ class Subjects:
     def result(self, tenant: Tenant, request_id: RequestId) -> str:
         return f"{self.root}.results.{tenant}.{request_id}"
 
+    def queued(self, tenant: Tenant, request_id: RequestId) -> str:
+        """The router's note of a request that has no end yet, or the mark of one that was cancelled before it came.
+
+        The server moves it to `due` at the request's deadline; services only.
+        """
+        return f"{self.root}.queued.{tenant}.{request_id}"
+
+    def due(self, tenant: Tenant, request_id: RequestId) -> str:
+        """The note again, when the request's time is up and it has no end; services only."""
+        return f"{self.root}.due.{tenant}.{request_id}"
+
     def replay(self, tenant: Tenant, request_id: RequestId) -> str:
         return f"{self.root}.replay.{tenant}.{request_id}"
 
@@ -144,8 +155,9 @@ class Subjects:
         return f"{self.root}.control.{tenant}.{request_id}"
 
     def stop(self, tenant: Tenant, request_id: RequestId) -> str:
-        """To whichever executor runs the request; services only. An empty payload, from the router, cancels it;
-        `overtaken by <attempt>`, from the executor that runs that attempt, ends earlier ones.
+        """To whichever executor runs the request; services only. An empty payload, from the router, cancels it, and
+        `deadline` asks only whether it still runs; `overtaken by <attempt>`, from the executor that runs that attempt,
+        ends earlier ones.
         """
         return f"{self.root}.stop.{tenant}.{request_id}"
 
@@ -189,10 +201,10 @@ class Subjects:
         return EventsAddress(Tenant(rest[0]), Channel(rest[1]), RequestId(rest[2]), int(rest[3]))
 
     def parse_call(self, subject: str) -> CallAddress:
-        """Of a replay, control or stop subject. Raises `ValueError` for any other."""
+        """Of a replay, control, stop or due subject. Raises `ValueError` for any other."""
         tokens = subject.split(".")
-        if len(tokens) != 4 or tokens[0] != self.root or tokens[1] not in ("replay", "control", "stop"):
-            raise ValueError(f"subject {subject!r} is not {self.root}.<replay|control|stop>.<tenant>.<request>")
+        if len(tokens) != 4 or tokens[0] != self.root or tokens[1] not in ("replay", "control", "stop", "due"):
+            raise ValueError(f"subject {subject!r} is not {self.root}.<replay|control|stop|due>.<tenant>.<request>")
         return CallAddress(tokens[2], tokens[3])
 
     def parse_tool(self, subject: str) -> ToolAddress:

@@ -15,6 +15,9 @@ ATTEMPTS_PER_HOP: Final = 100
 """Attempts of hop n are numbered from `(n - 1) * ATTEMPTS_PER_HOP + 1`, so those of a later hop are always higher: a
 delivery that finds a higher hop's number knows that its work has moved on."""
 
+WORK_OUTLIVES_S: Final = 60.0
+"""How much longer than its request work is kept, where nobody fetches it."""
+
 PROVIDERS_KEY: Final = "providers"
 """Of the catalog bucket: its value is a `ProviderTable`."""
 

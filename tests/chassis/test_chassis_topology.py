@@ -31,6 +31,7 @@ def test_consumers_are_named_for_those_who_scale_by_them() -> None:
         ("TB_REQUESTS", "router_priority"),
         ("TB_REQUESTS", "router_standard"),
         ("TB_REQUESTS", "router_low"),
+        ("TB_RESULTS", "router_due"),
         *(("TB_WORK", f"{pool}_{urgency}") for pool in POOLS for urgency in ("priority", "standard", "low")),
     }
     assert consumers["TB_REQUESTS", "router_low"].filter_subject == "tb.requests.*.low"

@@ -18,7 +18,9 @@ from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
+from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.routing_table import Found, RoutingTable
+from tokenbus_router.unattended import Unattended
 from tokenbus_schemas import Event, ProviderTable, RequestHeaders, RequestId, WorkOrder, encode
 from tokenbus_schemas.events import COMPLETED
 from tokenbus_schemas.headers import ORIGIN, REASON, REQUEST_ID, TIMEOUT, TRACEPARENT, VERSION
@@ -230,12 +232,16 @@ async def test_a_bug_at_intake_ends_the_request_and_is_logged_without_its_text(
     bus: Bus, router: Bus, desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     terminal = TerminalWriter(bus, subjects=desk.subjects, stream=desk.stored.results.name)
+    ender = Ender(bus, subjects=desk.subjects, terminal=terminal)
     handler = IntakeHandler(
         bus,
         subjects=desk.subjects,
         intake=Intake(lambda: RoutingTable(BrokenTable(), {}, frozenset()), desk.subjects, default_timeout_s=600.0),
-        ender=Ender(bus, subjects=desk.subjects, terminal=terminal),
+        terminal=terminal,
+        ender=ender,
         admissions=Admissions(bus, bucket=f"{desk.subjects.root}_responses"),
+        notes=QueueNotes(bus, subjects=desk.subjects, stream=desk.stored.results.name),
+        unattended=Unattended(bus, topology=desk.stored, ender=ender),
         dead_letters=DeadLetters(bus, subjects=desk.subjects),
     )
     headers = RequestHeaders(RequestId("r1"), CHANNEL).to_wire()

@@ -1,5 +1,6 @@
 """Work for a target of another pool goes back to the bus, to that pool's queue, as its next hop."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -7,7 +8,7 @@ from tokenbus.bus import Bus
 from tokenbus.cancel_guard import cancel_guard
 from tokenbus_schemas import Pool, Subjects, Target, WorkOrder
 from tokenbus_schemas.headers import TRACEPARENT, TRACESTATE
-from tokenbus_schemas.work import ATTEMPTS_PER_HOP
+from tokenbus_schemas.work import ATTEMPTS_PER_HOP, WORK_OUTLIVES_S
 
 MAX_HOPS: Final = 8
 """Beyond it, targets of other pools count as unavailable: work must not wander for ever."""
@@ -42,5 +43,6 @@ async def hand_over(order: WorkOrder, *, bus: Bus, subjects: Subjects, headers: 
             order.model_dump_json().encode(),
             headers={name: headers[name] for name in (TRACEPARENT, TRACESTATE) if name in headers},
             message_id=f"{order.tenant}.{order.request_id}.{order.hop}",
+            ttl_s=order.deadline - time.time() + WORK_OUTLIVES_S,
             retry_for_s=_RETRY_FOR_S,
         )

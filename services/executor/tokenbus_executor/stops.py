@@ -24,6 +24,7 @@ from tokenbus.error_site import error_site
 from tokenbus.errors import BusError
 from tokenbus_executor.errors import StopRequest
 from tokenbus_schemas import RequestId, StopReply, Subjects, Tenant, WorkOrder
+from tokenbus_schemas.control import STOP_DEADLINE
 
 _log = logging.getLogger(__name__)
 
@@ -125,7 +126,10 @@ class Stops:
     async def _on_stop(self, message: Message) -> None:
         key = self._subjects.parse_call(message.subject)
         stop = self._running.get(key)
-        if message.data.startswith(_OVERTAKEN):
+        if message.data == STOP_DEADLINE:
+            if stop is not None and message.reply:
+                await self._bus.publish(message.reply, _REPLY)  # its own clock ends it
+        elif message.data.startswith(_OVERTAKEN):
             if stop is not None:
                 stop.overtake(int(message.data.removeprefix(_OVERTAKEN)))
         elif stop is None:

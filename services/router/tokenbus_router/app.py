@@ -18,16 +18,21 @@ from tokenbus_router.catalog_file import CatalogFile
 from tokenbus_router.catalog_keeper import CatalogKeeper
 from tokenbus_router.control import Control
 from tokenbus_router.dead_letters import DeadLetters
+from tokenbus_router.deadlines import Deadlines
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
+from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.replay import Replay
 from tokenbus_router.settings import RouterSettings
+from tokenbus_router.unattended import Unattended
 from tokenbus_schemas import PRIORITY_CLASSES
 
 _CLASS_RESERVE: Final = (0.75, 0.94)
 """Of the slots. A request is in the router's hands for a millisecond, most of it on the processor: what counts is how
 many others stand before it there. A sixteenth of the slots is enough to route low requests as fast as it goes."""
+_DEADLINES: Final = 32
+"""Requests whose time is up that one router ends at once. Each waits up to 0.5 s for an executor that runs it."""
 
 
 @asynccontextmanager
@@ -46,12 +51,17 @@ async def routing(
     terminal = TerminalWriter(bus, subjects=subjects, stream=topology.results.name)
     ender = Ender(bus, subjects=subjects, terminal=terminal)
     admissions = Admissions(bus, bucket=responses.name)
+    notes = QueueNotes(bus, subjects=subjects, stream=topology.results.name)
+    unattended = Unattended(bus, topology=topology, ender=ender)
     handler = IntakeHandler(
         bus,
         subjects=subjects,
         intake=Intake(lambda: keeper.in_use.table, subjects, default_timeout_s=settings.request_timeout_s),
+        terminal=terminal,
         ender=ender,
         admissions=admissions,
+        notes=notes,
+        unattended=unattended,
         dead_letters=DeadLetters(bus, subjects=subjects),
     )
     worker = Worker(
@@ -65,18 +75,27 @@ async def routing(
         ack_wait_s=settings.ack_wait_s,
         repair=keeper.establish,
     )
+    deadlines = Worker(
+        bus,
+        stream=topology.results.name,
+        consumers=[topology.due_consumer().name],
+        slots=_DEADLINES,
+        handler=Deadlines(subjects=subjects, terminal=terminal, unattended=unattended),
+        ack_wait_s=settings.ack_wait_s,
+        repair=keeper.establish,
+    )
     broker = ServiceBroker(bus)
     serve_calls(
         broker,
         subjects=subjects,
-        replay=Replay(bus, topology=topology, admissions=admissions).page,
-        control=Control(bus, topology=topology, terminal=terminal, ender=ender, admissions=admissions).call,
+        replay=Replay(bus, topology=topology, notes=notes).page,
+        control=Control(bus, topology=topology, terminal=terminal, unattended=unattended, notes=notes).call,
         models=lambda: keeper.in_use.models,
         catalog=lambda: keeper.report().model_dump_json().encode(),
     )
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(keeper.follow())
-        yield Parts(workers=[worker], broker=broker)
+        yield Parts(workers=[worker, deadlines], broker=broker)
         following.cancel()
 
 

@@ -25,10 +25,14 @@ class Ender:
             case Stored():
                 await self._publish(asked, message=ending.message, attempt=ending.attempt)
             case Lost(winner=Ended(line=line)):
-                await self._publish(asked, message=line, attempt=EventLine(line).attempt)
+                await self.repeat(asked, line=line)
             case Lost():
                 pass  # an executor's later attempt owns it
         return outcome
+
+    async def repeat(self, asked: Asked, *, line: bytes) -> None:
+        """Publish the terminal event that is stored. Raises `BusError`."""
+        await self._publish(asked, message=line, attempt=EventLine(line).attempt)
 
     async def _publish(self, asked: Asked, *, message: bytes, attempt: int) -> None:
         subject = self._subjects.events(asked.tenant, asked.channel, asked.request_id, attempt)

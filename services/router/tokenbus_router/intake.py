@@ -82,6 +82,8 @@ class Admitted:
     asked: Asked
     pool: Pool
     priority_class: PriorityClass
+    deadline: float
+    """When the request expires, Unix seconds."""
     payload: bytes
     """The work order."""
     message_id: str
@@ -154,6 +156,7 @@ class Intake:
             asked=asked,
             pool=Pool(routed.targets[0].pool),
             priority_class=priority_class,
+            deadline=deadline,
             payload=_dump(order),
             message_id=f"{asked.tenant}.{asked.request_id}.{order.hop}",
             headers=_trace_context(headers),

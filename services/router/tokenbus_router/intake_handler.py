@@ -2,7 +2,7 @@
 
 The order is the guarantee: what the message leads to is stored before the message is acknowledged, and every step may
 be repeated. A router that dies in between leaves the message to another one, which does the same again: the work has a
-message id, the terminal event a compare and set.
+message id, the terminal event a compare and set. A message that may have been handled before is looked up first.
 """
 
 import logging
@@ -13,18 +13,24 @@ from tokenbus.bus import Bus
 from tokenbus.error_site import error_site
 from tokenbus.errors import PayloadTooLargeError, StreamFullError
 from tokenbus_chassis.delivery import Delivery
+from tokenbus_chassis.terminal import Ended, TerminalWriter
 from tokenbus_router.admissions import Admissions
 from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Admitted, Arrival, Dead, Intake, Refused, Sender
 from tokenbus_router.limits import RESERVED_BYTES
-from tokenbus_router.unanswered import Asked, refused
+from tokenbus_router.queue_notes import QueueNotes
+from tokenbus_router.unanswered import Asked, cancelled, refused
+from tokenbus_router.unattended import Unattended
 from tokenbus_schemas import ErrorBody, ErrorCode, Subjects
+from tokenbus_schemas.work import WORK_OUTLIVES_S
 
 _log = logging.getLogger(__name__)
 
 _RETRY_FOR_S: Final = 5.0
 """How long work is offered again to a stream that is electing a leader, before the request goes back to its queue."""
+CLOCK_SLACK_S: Final = 2.0
+"""How far the broker's clock and ours may be apart when we decide what may have been handled before."""
 
 
 class IntakeHandler:
@@ -36,16 +42,24 @@ class IntakeHandler:
         *,
         subjects: Subjects,
         intake: Intake,
+        terminal: TerminalWriter,
         ender: Ender,
         admissions: Admissions,
+        notes: QueueNotes,
+        unattended: Unattended,
         dead_letters: DeadLetters,
     ) -> None:
         self._bus = bus
         self._subjects = subjects
         self._intake = intake
+        self._terminal = terminal
         self._ender = ender
         self._admissions = admissions
+        self._notes = notes
+        self._unattended = unattended
         self._dead_letters = dead_letters
+        self._connected_at = time.time()
+        bus.on_reconnect(self._on_reconnect)
 
     async def __call__(self, delivery: Delivery) -> None:
         """Returns when the message is acknowledged. Raises `BusError`; then it will be delivered again."""
@@ -53,7 +67,7 @@ class IntakeHandler:
         sender = self._intake.identify(arrival)
         if isinstance(sender, Dead):
             await self._dead_letters.bury(arrival, error=sender.error)
-        else:
+        elif not (self._may_be_known(delivery) and await self._is_known(arrival, sender=sender)):
             decision = self._decide(arrival, sender=sender)
             if isinstance(decision, Admitted):
                 await self._hand_on(decision)
@@ -61,21 +75,38 @@ class IntakeHandler:
                 await self._refuse(decision)
         await delivery.ack()
 
+    def _may_be_known(self, delivery: Delivery) -> bool:
+        """Whether it may have been handled before: by a router that died, or for a server that forgot the ack."""
+        return delivery.attempt > 1 or delivery.timestamp_s < self._connected_at + CLOCK_SLACK_S
+
+    async def _is_known(self, arrival: Arrival, *, sender: Sender) -> bool:
+        """Whether it has its end, or was handed on. Message ids alone do not tell: they are soon forgotten."""
+        stands = await self._terminal.read(sender.tenant, sender.request_id)
+        if isinstance(stands, Ended):
+            await self._ender.repeat(_asked(arrival, sender=sender), line=stands.line)
+            return True
+        note = await self._notes.find(sender.tenant, sender.request_id)
+        return note is not None and note.status == "queued"
+
+    async def _on_reconnect(self) -> None:
+        self._connected_at = time.time()
+
     def _decide(self, arrival: Arrival, *, sender: Sender) -> Refused | Admitted:
         try:
             return self._intake.decide(arrival, sender=sender, now=time.time())
         except Exception as error:  # noqa: BLE001 - a bug of ours must not leave the request without an end
             _log.error("intake failed", extra={"request_id": sender.request_id, "error": error_site(error)})
-            asked = Asked(sender.tenant, sender.request_id, sender.channel, "", arrival.accepted_at)
+            asked = _asked(arrival, sender=sender)
             return Refused(asked, ErrorBody(ErrorCode.INTERNAL_ERROR, "an error of the router; its log has the detail"))
 
     async def _hand_on(self, admitted: Admitted) -> None:
         try:
-            await self._bus.publish_stored(
+            work = await self._bus.publish_stored(
                 self._subjects.work(admitted.pool, admitted.priority_class),
                 admitted.payload,
                 headers=admitted.headers,
                 message_id=admitted.message_id,
+                ttl_s=admitted.deadline - time.time() + WORK_OUTLIVES_S,
                 retry_for_s=_RETRY_FOR_S,
             )
         except StreamFullError:
@@ -88,8 +119,23 @@ class IntakeHandler:
             )
             await self._refuse(Refused(admitted.asked, ErrorBody(ErrorCode.PAYLOAD_TOO_LARGE, message)))
         else:
-            # After the work, which waits for nothing: the note is for those who ask about it later.
+            # After the work, which waits for nothing. The note last: it says that all before it was done.
             await self._admissions.note(admitted.asked)
+            await self._note(admitted, work_sequence=work.sequence)
+
+    async def _note(self, admitted: Admitted, *, work_sequence: int) -> None:
+        asked = admitted.asked
+        noted = await self._notes.note(asked, deadline=admitted.deadline, work_sequence=work_sequence)
+        if noted.status == "cancelled":
+            stands = await self._terminal.read(asked.tenant, asked.request_id)
+            if not isinstance(stands, Ended):
+                await self._unattended.end(
+                    asked,
+                    ending=lambda attempt: cancelled(asked, attempt=attempt),
+                    stands=stands,
+                    work_sequence=work_sequence,
+                    stop=b"",
+                )
 
     async def _refuse(self, refusal: Refused) -> None:
         max_bytes = self._bus.max_payload - RESERVED_BYTES
@@ -102,3 +148,8 @@ class IntakeHandler:
         asked, error = refusal.asked, refusal.error
         fields = {"request_id": asked.request_id, "tenant": asked.tenant, "code": error.code, "param": error.param}
         _log.info("request refused", extra=fields)
+
+
+def _asked(arrival: Arrival, *, sender: Sender) -> Asked:
+    """Of a request whose payload nobody looks at."""
+    return Asked(sender.tenant, sender.request_id, sender.channel, "", arrival.accepted_at)

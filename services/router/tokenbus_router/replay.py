@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from tokenbus.bus import Bus
 from tokenbus_chassis.terminal import Ended, parse_end
 from tokenbus_chassis.topology import Topology
-from tokenbus_router.admissions import Admissions
 from tokenbus_router.limits import RESERVED_BYTES
+from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.replay_page import PageBuilder
 from tokenbus_schemas import ReplayRequest, RequestId, Tenant
 from tokenbus_schemas.requests import first_problem
@@ -20,10 +20,10 @@ _BATCH: Final = 512
 class Replay:
     """Answers replay calls."""
 
-    def __init__(self, bus: Bus, *, topology: Topology, admissions: Admissions) -> None:
+    def __init__(self, bus: Bus, *, topology: Topology, notes: QueueNotes) -> None:
         self._bus = bus
         self._topology = topology
-        self._admissions = admissions
+        self._notes = notes
 
     async def page(self, tenant: Tenant, request_id: RequestId, *, payload: bytes) -> bytes:
         """The JSON of a `ReplayPage`. Raises `RequestError` for a payload that is no question, and `BusError`."""
@@ -41,8 +41,9 @@ class Replay:
         )
         await self._feed(builder, subject=subjects.request_events(tenant, request_id))
         if builder.empty and end is None:
-            admitted = await self._admissions.find(tenant, request_id)
-            return builder.close(otherwise="unknown" if admitted is None else "queued")
+            note = await self._notes.find(tenant, request_id)
+            queued = note is not None and note.status == "queued"
+            return builder.close(otherwise="queued" if queued else "unknown")
         return builder.close(otherwise="streaming")
 
     async def _feed(self, builder: PageBuilder, *, subject: str) -> None:

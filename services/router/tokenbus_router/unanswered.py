@@ -46,13 +46,14 @@ class Ending(NamedTuple):
 
 def refused(asked: Asked, *, error: ErrorBody, echo: Mapping[str, object] | None, max_bytes: int) -> Ending:
     """`response.failed`. `echo`, the normalised request, is left out where the message would pass `max_bytes`."""
-    ending = _refused(asked, error=error, echo=echo or _NO_ECHO)
-    return ending if len(ending.message) <= max_bytes else _refused(asked, error=error, echo=_NO_ECHO)
+    ending = failed(asked, attempt=1, error=error, echo=echo or _NO_ECHO)
+    return ending if len(ending.message) <= max_bytes else failed(asked, attempt=1, error=error)
 
 
-def _refused(asked: Asked, *, error: ErrorBody, echo: Mapping[str, object]) -> Ending:
-    events = _assembly(asked, attempt=1, echo=echo).fail(error)
-    return _numbered(events, attempt=1)
+def failed(asked: Asked, *, attempt: int, error: ErrorBody, echo: Mapping[str, object] = _NO_ECHO) -> Ending:
+    """`response.failed`, as an attempt of its own."""
+    events = _assembly(asked, attempt=attempt, echo=echo).fail(error)
+    return _numbered(events, attempt=attempt)
 
 
 def cancelled(asked: Asked, *, attempt: int) -> Ending:
