@@ -11,6 +11,7 @@ from tokenbus_schemas.headers import (
     ORIGIN,
     REASON,
     TIMEOUT,
+    TIMEOUT_PATTERN,
     TRACEPARENT,
     TRACESTATE,
     VERSION,
@@ -32,6 +33,7 @@ _REQUEST_HEADERS: Final[Document] = {
         CHANNEL: {**_TOKEN, "default": "_", "description": "Where live events go: the publishing process."},
         TIMEOUT: {
             "type": "string",
+            "pattern": f"^{TIMEOUT_PATTERN}$",
             "description": f"Seconds, more than 0 and at most {MAX_TIMEOUT_S:g}, from the broker's timestamp.",
         },
         VERSION: {"type": "string", "const": WIRE_VERSION},
@@ -116,7 +118,10 @@ def build_document(version: str) -> Mapping[str, Any]:
                 "requests.{tenant}.{class}",
                 "Chat requests",
                 "ChatRequest",
-                description="Publish here and wait for the stream's acknowledgement: it is the acceptance.",
+                description=(
+                    "Publish here and wait for the stream's acknowledgement: it is the acceptance. Send no header "
+                    "`Nats-Msg-Id`: ids are the stream's, and would swallow another sender's request."
+                ),
             ),
             "work": _channel(
                 "work.{pool}.{class}",

@@ -3,6 +3,7 @@ cost more than the token (measured: 136 bytes beside a delta of 191).
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,10 @@ ORIGIN: Final = "Tokenbus-Origin"
 
 WIRE_VERSION: Final = "1"
 MAX_TIMEOUT_S: Final = 3600.0
+TIMEOUT_PATTERN: Final = r"[0-9]{1,9}(\.[0-9]{1,9})?"
+"""Of the header's text."""
+
+_DECIMAL: Final = re.compile(TIMEOUT_PATTERN, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class RequestHeaders:
         if self.channel != DEFAULT_CHANNEL:
             headers[CHANNEL] = str(self.channel)
         if self.timeout_s is not None:
-            headers[TIMEOUT] = f"{self.timeout_s:g}"
+            headers[TIMEOUT] = f"{self.timeout_s:.6f}".rstrip("0").rstrip(".")
         if self.traceparent is not None:
             headers[TRACEPARENT] = self.traceparent
         if self.tracestate is not None:
@@ -87,10 +92,9 @@ def parse_request_headers(headers: Mapping[str, str]) -> RequestHeaders:
 def _timeout(text: str | None) -> float | None:
     if text is None:
         return None
-    try:
-        timeout_s = float(text)
-    except ValueError:
-        timeout_s = math.nan
+    timeout_s = float(text) if _DECIMAL.fullmatch(text) else math.nan
     if not 0 < timeout_s <= MAX_TIMEOUT_S:
-        raise _header_error(TIMEOUT, f"{text[:40]!r} must be seconds, more than 0 and at most {MAX_TIMEOUT_S:g}")
+        raise _header_error(
+            TIMEOUT, f"{text[:40]!r} must be seconds as 30 or 2.5, more than 0 and at most {MAX_TIMEOUT_S:g}"
+        )
     return timeout_s

@@ -207,7 +207,7 @@ def _echo(order: WorkOrder) -> Mapping[str, object]:
 
 
 def _out_of_time(order: WorkOrder) -> ErrorBody:
-    allowed_s = order.deadline - order.accepted_at
+    allowed_s = round(order.deadline - order.accepted_at, 3)
     return ErrorBody(ErrorCode.DEADLINE_EXCEEDED, f"the {allowed_s:g} s this request had, queueing included, are over")
 
 

@@ -55,6 +55,8 @@ class ServedPools:
 
     async def start(self) -> None:
         """Returns when a catalog has come and its pools can be served. Raises `BusError`."""
+        if not self._providers.rows:
+            _log.info("waiting for the catalog that a router publishes", extra={"bucket": self._topology.catalog.name})
         await self._providers.changed()
         await self._take_up()
 
