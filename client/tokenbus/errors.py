@@ -160,12 +160,12 @@ class RequestTooLargeError(RequestRefusedError):
 
 
 class OverloadedError(RequestRefusedError):
-    """The queue of requests is full. Attribute: `retry_after_s`, when to try again at the earliest."""
+    """The tenant's queue of requests is full, or the whole stream. Attribute: `retry_after_s`, when to try again."""
 
     def __init__(self, *, retry_after_s: float) -> None:
         self.retry_after_s = retry_after_s
         message = f"the request queue is full; send it again after {retry_after_s:g} s, and wait longer each time"
-        super().__init__(ErrorBody(ErrorCode.OVERLOADED, message))
+        super().__init__(ErrorBody(ErrorCode.OVERLOADED, message, retry_after_s=retry_after_s))
 
 
 class NoRouterError(RequestRefusedError):
@@ -180,8 +180,8 @@ class NoRouterError(RequestRefusedError):
 class ResponseFailedError(TokenbusError):
     """The answer ended in `response.failed`. `response` holds what there is of it, `message` and `param` the reason.
 
-    `code` says what happened, `facts` whose fault it is and whether a retry helps. A code that this version does not
-    know counts as `internal_error`.
+    `code` says what happened, `facts` whose fault it is and whether a retry helps, `retry_after_s` when it may, if that
+    is known. A code that this version does not know counts as `internal_error`.
     """
 
     def __init__(self, response: Response) -> None:
@@ -190,6 +190,7 @@ class ResponseFailedError(TokenbusError):
         self.code = _known_code(error.type if error is not None else None)
         self.message = error.message if error is not None else "the failed response gives no reason"
         self.param = error.param if error is not None else None
+        self.retry_after_s = error.retry_after if error is not None else None
         super().__init__(f"{self.code}: {self.message}")
 
     @property

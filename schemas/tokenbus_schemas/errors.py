@@ -3,7 +3,8 @@
     RequestError    a request that can not be taken as it is; carries the `ErrorBody` its caller will read
 
 On the wire a failed response holds `error: {code, message, param, type}`. `code` is one of OpenAI's closed list, so
-that strict OpenAI types accept it; `type` is the Tokenbus code below, which says precisely what happened.
+that strict OpenAI types accept it; `type` is the Tokenbus code below, which says precisely what happened. Where it is
+known when a retry may help, `retry_after` says it, in seconds.
 """
 
 from collections.abc import Mapping
@@ -128,23 +129,29 @@ ERRORS: Final[Mapping[ErrorCode, ErrorFacts]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """An error as a caller reads it: `param` is the path of the field, such as `messages[2].content`, or None."""
+    """An error as a caller reads it: `param` is the path of the field, such as `messages[2].content`, or None.
+
+    `retry_after_s`: the earliest time at which the same request may do better, where that is known.
+    """
 
     code: ErrorCode
     message: str
     param: str | None = None
+    retry_after_s: float | None = None
 
     @property
     def facts(self) -> ErrorFacts:
         return ERRORS[self.code]
 
-    def to_wire(self) -> dict[str, str | None]:
+    def to_wire(self) -> dict[str, str | float | None]:
         """The `error` object of a failed response."""
+        advice = {} if self.retry_after_s is None else {"retry_after": round(self.retry_after_s, 3)}
         return {
             "code": self.facts.response_code,
             "message": self.message,
             "param": self.param,
             "type": self.code.value,
+            **advice,
         }
 
 

@@ -39,7 +39,7 @@ class Usage(BaseModel):
 
 
 class ResponseErrorInfo(BaseModel):
-    """`type` is the Tokenbus error code; `code` is the nearest of OpenAI's closed list."""
+    """`type` is the Tokenbus error code; `code` is the nearest of OpenAI's closed list. `retry_after`: in seconds."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -47,6 +47,7 @@ class ResponseErrorInfo(BaseModel):
     message: str
     param: str | None = None
     type: str | None = None
+    retry_after: float | None = None
 
 
 class Response(BaseModel):

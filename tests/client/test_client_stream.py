@@ -6,6 +6,7 @@ import pytest
 
 import tokenbus
 from tests.client.answerer import Answerer, delta, ending, numbered, whole_answer
+from tokenbus_schemas import ErrorBody, ErrorCode
 
 MODEL = "openai/gpt-4.1-mini"
 
@@ -64,6 +65,19 @@ async def test_a_failed_answer_raises_with_its_response(client: tokenbus.Client,
         "model",
         "failed",
     )
+    assert caught.value.retry_after_s is None
+
+
+async def test_a_failed_answer_says_when_to_try_again_where_that_is_known(
+    client: tokenbus.Client, answerer: Answerer
+) -> None:
+    error = ErrorBody(ErrorCode.OVERLOADED, "full", retry_after_s=2.5).to_wire()
+    async with client.stream(model=MODEL, input="Hi") as stream:
+        request = (await answerer.requests.get()).headers
+        await answerer.publish(request, numbered([ending(request, status="failed", error=error)]))
+        with pytest.raises(tokenbus.ResponseFailedError) as caught:
+            await stream.response()
+    assert (caught.value.facts.retry, caught.value.retry_after_s) == ("later", 2.5)
 
 
 async def test_the_text_of_a_failed_answer_never_ends_quietly(client: tokenbus.Client, answerer: Answerer) -> None:

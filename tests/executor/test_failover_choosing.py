@@ -95,6 +95,7 @@ def test_no_wait_goes_past_the_deadline(deadline: float) -> None:
     assert isinstance(decision, GiveUp)
     assert decision.error.code == ErrorCode.TARGET_UNAVAILABLE
     assert "p0 is cooling down after failures, for 4 s more" in decision.error.message
+    assert decision.error.retry_after_s == 4
 
 
 def test_patience_ends_whatever_the_deadline() -> None:

@@ -74,7 +74,7 @@ class UpstreamFailure:
     @property
     def error(self) -> ErrorBody:
         """The error a caller reads when no target is left."""
-        return ErrorBody(self.code, self.message)
+        return ErrorBody(self.code, self.message, retry_after_s=self.retry_after_s)
 
 
 def failure(code: ErrorCode, message: str) -> UpstreamFailure:

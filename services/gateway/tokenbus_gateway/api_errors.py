@@ -99,13 +99,14 @@ def api_error(body: ErrorBody) -> ApiError:
     """An error of the wire contract."""
     facts = body.facts
     waits = facts.retry == "later" and facts.http_status in (429, 503)
+    retry_after_s = _RETRY_AFTER_S if body.retry_after_s is None else body.retry_after_s
     return ApiError(
         facts.http_status,
         facts.http_type,
         body.code.value,
         body.message,
         body.param,
-        _RETRY_AFTER_S if waits else None,
+        retry_after_s if waits else None,
     )
 
 
@@ -121,6 +122,7 @@ def response_error(raw: object) -> ApiError:
             code,
             as_text(error.get("message")) or ERRORS[code].meaning,
             as_text(error.get("param")),
+            _seconds(error.get("retry_after")),
         )
     )
 
@@ -146,6 +148,10 @@ def raised_error(error: Exception) -> ApiError:
 
 def internal_error(message: str) -> RefusedError:
     return RefusedError(_told(ErrorCode.INTERNAL_ERROR, message))
+
+
+def _seconds(value: object) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _told(code: ErrorCode, message: str) -> ApiError:

@@ -142,13 +142,15 @@ class Failover:
                 said[index] = ErrorBody(
                     ErrorCode.TARGET_UNAVAILABLE,
                     f"provider {self._targets[index].provider} is cooling down after failures, for {wait_s:.0f} s more",
+                    retry_after_s=wait_s,
                 )
         # The newest failure of a call that was made says most; a call that was not made says least.
         newest = sorted(said.values(), key=lambda error: error.code not in _NOT_CALLED)[-1]
         if len(said) == 1:
             return newest
         parts = [f"{self._targets[index].provider}: {error.message}" for index, error in said.items()]
-        return ErrorBody(newest.code, "; ".join(parts), newest.param)
+        advice_s = [error.retry_after_s for error in said.values() if error.retry_after_s is not None]
+        return ErrorBody(newest.code, "; ".join(parts), newest.param, min(advice_s, default=None))
 
 
 def _shut_until(standing: Standing) -> float:
