@@ -19,9 +19,8 @@ from tokenbus_gateway.sse import ChatSSE, Encoder, ResponsesSSE
 from tokenbus_gateway.streaming import stream_out
 from tokenbus_gateway.wishes import OnDisconnect, Wishes, read_wishes
 from tokenbus_schemas import EventLine
-from tokenbus_translate.events_to_chat import EventsToChat
+from tokenbus_translate import ChatHead, EventsToChat, chat_completion
 from tokenbus_translate.json_value import as_index, as_object
-from tokenbus_translate.response_to_chat import ChatHead, chat_completion
 
 _RESPONSE: Final = b'"response":'
 

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from tokenbus_gateway.api_errors import CANCELLED, ApiError, response_error
 from tokenbus_schemas import EventLine
 from tokenbus_schemas.events import FAILED, INCOMPLETE
-from tokenbus_translate.events_to_chat import EventsToChat
+from tokenbus_translate import EventsToChat
 
 DONE: Final = b"data: [DONE]\n\n"
 OPENERS: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
