@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-MEMBERS := schemas client translate toolkit chassis services/router services/executor services/tools services/gateway services/simulator local
+MEMBERS := schemas client translate toolkit chassis services/router services/executor services/tools services/gateway services/simulator livekit local
 MANIFESTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 READY := $(VENV)/.ready
 
