@@ -10,8 +10,13 @@ import socket
 _log = logging.getLogger(__name__)
 
 
+def ready_message(status: str) -> str:
+    """`READY=1`, and what `status` says in one line if it says anything."""
+    return f"READY=1\nSTATUS={status}" if status else "READY=1"
+
+
 def notify(state: str, *, notify_socket: str | None) -> None:
-    """Send `state` (`READY=1`, `STOPPING=1`) to `notify_socket`: a path, or an abstract name led by `@`; None: nobody.
+    """Send `state` to `notify_socket`: a path, or an abstract name led by `@`; None: nobody.
 
     A socket that can not be reached is logged and ignored: being watched is no condition of working.
     """

@@ -27,7 +27,7 @@ from tokenbus.error_site import error_site
 from tokenbus.errors import BusError
 from tokenbus_chassis.health import serving_health
 from tokenbus_chassis.logs import set_up_logs
-from tokenbus_chassis.notify import notify
+from tokenbus_chassis.notify import notify, ready_message
 from tokenbus_chassis.probe import probing
 from tokenbus_chassis.settings import ServiceSettings
 from tokenbus_chassis.worker import Worker
@@ -53,6 +53,8 @@ class Parts:
 
     workers: Sequence[Worker] = ()
     broker: "ServiceBroker | None" = None
+    status: str = ""
+    """One line for whoever started the service, such as the address that it listens on."""
 
 
 OpenParts = Callable[[Bus], AbstractAsyncContextManager[Parts]]
@@ -157,7 +159,7 @@ async def running_service(
             await exits.enter_async_context(worker.running())
         await bus.flush()  # ready means that the server knows every subscription
         life.state = "ready"
-        notify("READY=1", notify_socket=settings.notify_socket)
+        notify(ready_message(parts.status), notify_socket=settings.notify_socket)
         _log.info("ready", extra={"service": name, "server": bus.servers})
         try:
             yield bus

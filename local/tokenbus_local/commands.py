@@ -17,7 +17,7 @@ from tokenbus_local.demo import run_demo
 from tokenbus_local.environment import ProviderKeys, provider_keys
 from tokenbus_local.nats_server import NatsServerError
 from tokenbus_local.service_process import ServiceDiedError
-from tokenbus_local.services import tools_settings
+from tokenbus_local.services import gateway_settings, tools_settings
 from tokenbus_local.stack import DEFAULT_SCRIPT, stack
 
 LOG_TAIL_BYTES: Final = 4000
@@ -32,6 +32,7 @@ def up(subcommands: Subcommands) -> None:
     """Add `tokenbus up`."""
     parser = subcommands.add_parser("up", help="start nats-server and every service on this machine, until Ctrl-C")
     parser.add_argument("--port", type=int, default=4222, help="nats-server's port on 127.0.0.1; -1: a free one")
+    parser.add_argument("--gateway-port", type=int, help="the gateway's port; -1: a free one; default: 8080")
     parser.add_argument("--executors", type=int, default=1, help="how many executor processes")
     parser.add_argument("--store", type=Path, default=Path(".tokenbus/nats"), help="folder of the streams")
     parser.add_argument("--script", default=DEFAULT_SCRIPT, help="how the simulator answers, where it does")
@@ -54,8 +55,10 @@ async def _up(arguments: argparse.Namespace) -> int:
             executors=arguments.executors,
             script=arguments.script,
             tools=tools_settings(os.environ),
+            gateway=gateway_settings(arguments.gateway_port),
         ) as running:
             print(f"Tokenbus is up at {running.nats_url}")
+            print(f"OpenAI's SDKs find it at {running.gateway_url}")
             print(_who_answers(running.simulator_url))
             print("Try: tokenbus chat -m openai/gpt-4.1-mini 'Say hello.'    Stop: Ctrl-C", flush=True)
             async with asyncio.TaskGroup() as group:

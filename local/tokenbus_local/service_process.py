@@ -49,11 +49,12 @@ class Announcements:
     def close(self) -> None:
         self._socket.close()
 
-    async def ready(self) -> None:
-        """Returns when `READY=1` came."""
+    async def ready(self) -> str:
+        """Returns when `READY=1` came, with the status that came with it, or ""."""
         loop = asyncio.get_running_loop()
-        while not (await loop.sock_recv(self._socket, 4096)).startswith(b"READY=1"):
+        while not (said := await loop.sock_recv(self._socket, 4096)).startswith(b"READY=1"):
             pass
+        return said.decode().partition("STATUS=")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +64,24 @@ class StartingService:
     service: ServiceProcess
     announcements: Announcements
 
-    async def ready(self) -> None:
-        """Returns when the service has announced itself. Raises `ServiceDiedError`."""
+    async def ready(self) -> str:
+        """Returns when the service has announced itself, with its status. Raises `ServiceDiedError`."""
         code: int | None = None
+        status = ""
         try:
             async with asyncio.timeout(READY_TIMEOUT_S), asyncio.TaskGroup() as group:
                 ended = group.create_task(self.service.process.wait())
                 announced = group.create_task(self.announcements.ready())
                 await asyncio.wait({ended, announced}, return_when=asyncio.FIRST_COMPLETED)
                 code = ended.result() if ended.done() else None
+                status = announced.result() if announced.done() else ""
                 ended.cancel()
                 announced.cancel()
         except TimeoutError as error:
             raise ServiceDiedError(self.service.name, None) from error
         if code is not None:
             raise ServiceDiedError(self.service.name, code)
+        return status
 
 
 @asynccontextmanager

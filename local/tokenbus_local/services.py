@@ -20,14 +20,25 @@ def tools_settings(environment: Mapping[str, str]) -> Mapping[str, str]:
     return {name: value for name in TOOLS_SETTINGS if (value := environment.get(name))} or EXAMPLE_TOOLS
 
 
+def gateway_settings(port: int | None) -> Mapping[str, str]:
+    """`port` -1: a free one; None: what the environment says, else 8080."""
+    return {} if port is None else {"TOKENBUS_GATEWAY_PORT": str(max(0, port))}
+
+
 def local_services(
-    *, plain: Mapping[str, str], with_keys: Mapping[str, str], tools: Mapping[str, str], executors: int
+    *,
+    plain: Mapping[str, str],
+    with_keys: Mapping[str, str],
+    tools: Mapping[str, str],
+    gateway: Mapping[str, str] | None,
+    executors: int,
 ) -> tuple[LocalService, ...]:
     """`plain`: the environment of a service; `with_keys`: that of an executor, which alone sees provider keys; `tools`:
-    what the tools service serves."""
+    what the tools service serves; `gateway`: settings of a gateway, None: there is none."""
     bare = {name: value for name, value in plain.items() if name not in TOOLS_SETTINGS}
     return (
         LocalService("router", "tokenbus_router", plain),
         LocalService("tools", "tokenbus_tools", {**bare, **tools}),
         *(LocalService(f"executor-{number}", "tokenbus_executor", with_keys) for number in range(1, executors + 1)),
+        *([] if gateway is None else [LocalService("gateway", "tokenbus_gateway", {**plain, **gateway})]),
     )

@@ -27,6 +27,8 @@ class Stack:
     simulator_url: str | None
     """Where the simulator is, or None: a real provider answers."""
     services: tuple[ServiceProcess, ...]
+    gateway_url: str | None
+    """The gateway's base URL, if there is one."""
 
     async def watch(self) -> None:
         """Returns never; raises an `ExceptionGroup` of `ServiceDiedError` when a service ends by itself."""
@@ -44,13 +46,14 @@ async def stack(
     executors: int = 1,
     script: str = DEFAULT_SCRIPT,
     tools: Mapping[str, str] = EXAMPLE_TOOLS,
+    gateway: Mapping[str, str] | None = None,
     log: IO[bytes] | None = None,
 ) -> AsyncGenerator[Stack]:
     """Start everything; on leaving, the services drain before nats-server stops.
 
     `store` keeps the streams; `port` -1 picks a free one; `script` is how the simulator answers; `tools`: what the
-    tools service serves; `log` takes the services' output, None: standard error. Raises `NatsServerError` and
-    `ServiceDiedError`.
+    tools service serves; `gateway`: the settings of a gateway, None: there is none; `log` takes the services' output,
+    None: standard error. Raises `NatsServerError` and `ServiceDiedError`.
     """
     async with AsyncExitStack() as exits:
         scratch = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="tokenbus-")))
@@ -64,13 +67,16 @@ async def stack(
             services.append(process)
         with_keys = executor_environment(keys, simulator_url=simulator_url) | {"TOKENBUS_NATS_URL": server.url}
         starting: list[StartingService] = []
-        for row in local_services(plain=plain, with_keys=with_keys, tools=tools, executors=executors):
+        for row in local_services(plain=plain, with_keys=with_keys, tools=tools, gateway=gateway, executors=executors):
             started = service(row.name, row.module, environment=row.environment, scratch=scratch, log=log)
             starting.append(await exits.enter_async_context(started))
         async with asyncio.TaskGroup() as group:
-            for one in starting:
-                group.create_task(one.ready())
+            said = {one.service.name: group.create_task(one.ready()) for one in starting}
         services += [one.service for one in starting]
         yield Stack(
-            nats_url=server.url, nats_pid=server.process.pid, simulator_url=simulator_url, services=tuple(services)
+            nats_url=server.url,
+            nats_pid=server.process.pid,
+            simulator_url=simulator_url,
+            services=tuple(services),
+            gateway_url=None if gateway is None else said["gateway"].result(),
         )

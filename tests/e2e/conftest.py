@@ -23,6 +23,8 @@ class RunningTokenbus:
     """A Tokenbus that runs."""
 
     nats_url: str
+    gateway_url: str
+    """The gateway's base URL, with `/v1`. It has no keys."""
     simulator_url: str
     said: str
     """What `tokenbus up` printed."""
@@ -37,7 +39,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningTokenb
     """Shared by all tests of this folder: nobody may stop a part of it."""
     folder = tmp_path_factory.mktemp("up")
     with (folder / "services.log").open("wb") as log:
-        command = [TOKENBUS, "up", "--port", "-1", "--store", str(folder / "nats"), "--script", "ttft=5;rate=400"]
+        command = [TOKENBUS, "up", "--port", "-1", "--gateway-port", "-1", "--store", str(folder / "nats")]
+        command += ["--script", "ttft=5;rate=400"]
         process = subprocess.Popen(
             command, env=without_provider_keys(), cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True
         )
@@ -56,10 +59,10 @@ def _announced(process: subprocess.Popen[str], *, log: Path) -> RunningTokenbus:
         said += line
         if line.startswith("Try:"):
             nats = re.search(r"nats://\S+", said)
-            simulator = re.search(r"http://\S+", said)
+            urls = re.findall(r"http://[^\s,]+", said)
             assert nats is not None
-            assert simulator is not None
-            return RunningTokenbus(nats.group(), simulator.group().rstrip(","), said)
+            gateway, simulator = urls
+            return RunningTokenbus(nats.group(), gateway, simulator, said)
     raise AssertionError(f"tokenbus up ended: {said}\n{log.read_text()[-4000:]}")
 
 

@@ -22,19 +22,57 @@ from tokenbus_schemas import EventLine, Subjects, split_message
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DEFAULT_URL = "nats://127.0.0.1:4222"
+GATEWAY_URL = "http://127.0.0.1:8080/v1"
 UP = ".venv/bin/tokenbus up"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 SHELL = [text.strip() for kind, text in BLOCKS if kind == "sh"]
-NATS_PUB = next(line for line in SHELL if line.startswith("nats pub"))
 
 
-def only(kind: str, *, holding: str = "") -> str:
-    (text,) = [text for found, text in BLOCKS if found == kind and holding in text]
-    return str(text)
+def line_with(start: str) -> str:
+    return next(line for line in SHELL if line.startswith(start))
+
+
+NATS_PUB = line_with("nats pub")
+CURL = line_with("curl")
+INFERENCE_URL = line_with("export LIVEKIT_INFERENCE_URL=").partition("=")[2]
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+TOOL = next(program for program in PYTHON if "tokenbus_toolkit" in program)
+(JSON,) = [text for kind, text in BLOCKS if kind == "json"]
+
+
+def imported(program: str) -> str:
+    """Names an example by what it imports."""
+    return "+".join(re.findall(r"^(?:import|from) (\S+)", program, flags=re.MULTILINE)[-2:])
+
+
+def here(running: RunningTokenbus, text: str) -> str:
+    """What stands in the README, for the addresses of this run."""
+    return text.replace(DEFAULT_URL, running.nats_url).replace(GATEWAY_URL, running.gateway_url)
 
 
 def environment(running: RunningTokenbus) -> dict[str, str]:
-    return {**without_provider_keys(), "TOKENBUS_NATS_URL": running.nats_url, "NATS_URL": running.nats_url}
+    livekit = {"LIVEKIT_INFERENCE_URL": here(running, INFERENCE_URL)}
+    livekit |= {"LIVEKIT_API_KEY": "APIreadme", "LIVEKIT_API_SECRET": "a secret of 32 characters or more"}
+    return {
+        **without_provider_keys(),
+        **livekit,
+        "TOKENBUS_NATS_URL": running.nats_url,
+        "NATS_URL": running.nats_url,
+    }
+
+
+def output_of(running: RunningTokenbus, *command: str) -> str:
+    done = subprocess.run(
+        command,
+        env=environment(running),
+        capture_output=True,
+        text=True,
+        timeout=45,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def answer_to(running: RunningTokenbus, payload: bytes, *, subject: str, request_id: str) -> list[EventLine]:
@@ -66,13 +104,7 @@ def test_the_readme_has_the_two_commands_and_make_knows_them() -> None:
 @pytest.mark.parametrize("command", [line for line in SHELL if line.startswith(".venv/bin/tokenbus") and line != UP])
 def test_a_tokenbus_command_of_the_readme_runs(running: RunningTokenbus, command: str) -> None:
     program, *arguments = shlex.split(command)
-    binary = Path(sys.executable).with_name(Path(program).name)
-    done = subprocess.run(
-        [binary, *arguments], env=environment(running), capture_output=True, text=True, timeout=30, check=False
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    assert output_of(running, str(Path(sys.executable).with_name(Path(program).name)), *arguments).strip()
 
 
 def test_tokenbus_up_of_the_readme_is_what_runs_here(running: RunningTokenbus) -> None:
@@ -80,30 +112,31 @@ def test_tokenbus_up_of_the_readme_is_what_runs_here(running: RunningTokenbus) -
     assert "SIMULATOR" in running.said
 
 
-def test_the_python_example_prints_an_answer(running: RunningTokenbus) -> None:
-    example = only("python", holding="tokenbus.connect")
-    assert DEFAULT_URL in example
-    program = example.replace(DEFAULT_URL, running.nats_url)
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment(running),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+@pytest.mark.parametrize(
+    "program", [program for program in PYTHON if program != TOOL], ids=lambda program: imported(str(program))
+)
+def test_a_python_example_prints_an_answer(running: RunningTokenbus, program: str) -> None:
+    assert "Say hello." in output_of(running, sys.executable, "-c", here(running, program))
 
-    assert done.returncode == 0, done.stderr
-    assert "Say hello." in done.stdout
+
+def test_there_is_an_example_for_each_way_in() -> None:
+    ways = ("tokenbus.connect", "OpenAI(", 'AgentSession(llm="', "openai.responses.LLM(", "tokenbus_livekit.LLM(")
+    assert [way for way in ways if not any(way in program for program in PYTHON)] == []
+    assert INFERENCE_URL == GATEWAY_URL
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_curl_line_streams_an_answer(running: RunningTokenbus) -> None:
+    said = output_of(running, *shlex.split(here(running, CURL)))
+    assert said.startswith("event: response.created\n")
+    assert said.endswith("data: [DONE]\n\n")
 
 
 async def test_the_tool_of_the_readme_is_run_for_a_request_that_names_it(
     running: RunningTokenbus, client: Client
 ) -> None:
-    example = only("python", holding="tokenbus_toolkit")
-    assert DEFAULT_URL in example
-    program = example.replace(DEFAULT_URL, running.nats_url)
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert DEFAULT_URL in TOOL
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", here(running, TOOL))
     try:
         async with Bus.connect(running.nats_url, name="readme") as bus, asyncio.timeout(30):
             while not any(tool.description.name == "get_price" for tool in await discover(bus, Subjects())):
@@ -121,9 +154,7 @@ async def test_the_tool_of_the_readme_is_run_for_a_request_that_names_it(
 
 async def test_the_raw_json_is_answered(running: RunningTokenbus) -> None:
     request_id = f"raw-{os.urandom(6).hex()}"
-    lines = await answer_to(
-        running, only("json").encode(), subject="tokenbus.requests.default.standard", request_id=request_id
-    )
+    lines = await answer_to(running, JSON.encode(), subject="tokenbus.requests.default.standard", request_id=request_id)
 
     events = check_stream(lines)
     assert events[-1]["type"] == "response.completed"

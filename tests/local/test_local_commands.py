@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
@@ -93,7 +94,7 @@ async def test_the_demo_leaves_nothing_behind_when_it_is_terminated(tmp_path: Pa
 async def test_up_ends_at_once_at_a_second_signal_and_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    process = await started(tmp_path, "up", "--port", "-1", "--script", "ttft=5;rate=2")
+    process = await started(tmp_path, "up", "--port", "-1", "--gateway-port", "-1", "--script", "ttft=5;rate=2")
     url = (await line_with(process, "is up at")).split()[-1]
     await line_with(process, "Try:")
     children = children_of(process.pid)
@@ -114,7 +115,7 @@ async def test_up_ends_at_once_at_a_second_signal_and_leaves_nothing_behind(
 async def test_up_with_a_key_talks_to_the_provider_at_its_base_url(tmp_path: Path) -> None:
     async with Simulator() as upstream:
         (tmp_path / ".env").write_text(f"OPENAI_API_KEY=sk-from-dotenv\nOPENAI_BASE_URL={upstream.base_url}\n")
-        process = await started(tmp_path, "up", "--port", "-1")
+        process = await started(tmp_path, "up", "--port", "-1", "--gateway-port", "-1")
         try:
             url = (await line_with(process, "is up at")).split()[-1]
             assert "OpenAI" in await line_with(process, "Answers come from")
@@ -128,6 +129,17 @@ async def test_up_with_a_key_talks_to_the_provider_at_its_base_url(tmp_path: Pat
     assert exchange.model == "gpt-4.1-mini"
     assert code == 0, errors
     assert "sk-from-dotenv" not in errors
+
+
+async def test_up_where_the_gateways_port_is_taken_says_which_service_could_not_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = await started(tmp_path, "up", "--port", "-1", "--gateway-port", port)
+        code, errors = await finished(process)
+
+    assert code == 1
+    assert "address already in use" in errors.lower()
+    assert errors.strip().splitlines()[-1] == "tokenbus: the gateway ended with exit code 1; its log says why"
 
 
 async def test_up_on_a_taken_port_fails_in_plain_words(tmp_path: Path, nats_url: str) -> None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -27,7 +28,7 @@ LOOPBACK: Final = "127.0.0.1"
 async def gateway(bus: Bus, *, settings: GatewaySettings, authenticator: Authenticator) -> AsyncGenerator[Parts]:
     """Listens and serves while inside. Raises `OSError` where the address can not be had."""
     host = listening_host(settings.gateway_host, open_to_all=authenticator.open)
-    with listen(host, settings.gateway_port) as listener:
+    with _listening(host, settings.gateway_port) as listener:
         bridge = Bridge(
             bus,
             subjects=Subjects(settings.root),
@@ -52,8 +53,23 @@ async def gateway(bus: Bus, *, settings: GatewaySettings, authenticator: Authent
                 edge=EdgeLimits(head_timeout_s=settings.gateway_head_timeout_s),
             )
             async with serving(Application(gate), listener, options=options):
-                _log.info("listening", extra={"host": host, "port": listener.getsockname()[1]})
-                yield Parts()
+                port = int(listener.getsockname()[1])
+                _log.info("listening", extra={"host": host, "port": port})
+                yield Parts(status=base_url(host, port))
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return listen(host, port)
+    except OSError as error:
+        extra = {"host": host, "port": port, "problem": error.strerror or str(error)}
+        _log.critical("can not listen: free the address, or set TOKENBUS_GATEWAY_PORT to another port", extra=extra)
+        raise
+
+
+def base_url(host: str, port: int) -> str:
+    """What clients take for OpenAI's base URL."""
+    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
 def listening_host(wanted: str, *, open_to_all: bool) -> str:
