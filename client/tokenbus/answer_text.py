@@ -5,6 +5,9 @@ Rules of this file: no await, no clock, no network.
 Text is shown in the order of the final text, part by part. Deltas of a later part (parallel choices) wait until the
 parts before it are done. After a gap nothing can be shown truthfully before the terminal event, which holds the whole
 response: then the rest follows, once.
+
+Text that was shown can not be taken back. After a rewind the new text is held back until it has passed what was shown,
+and goes on from there; where it says something else, nothing more is shown, as after a gap.
 """
 
 from collections.abc import Mapping
@@ -12,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from tokenbus.sequencer import GAP_TYPE
 from tokenbus_schemas import EventLine, Response
+from tokenbus_schemas.vocabulary import REWOUND
 
 PART_ADDED: Final = "response.content_part.added"
 TEXT_DELTA: Final = "response.output_text.delta"
@@ -29,16 +33,22 @@ class AnswerText:
     """Feed it every event of an answer, in order; it says which text to show."""
 
     def __init__(self) -> None:
-        self.has_gap = False
-        """Events were lost for good; until the terminal event nothing more is shown."""
+        self.in_doubt = False
+        """Whether what was shown may not be the beginning of the final text: events were lost, or it was rewound."""
+        self._silent = False
+        """Until the terminal event nothing more is shown."""
         self._shown: list[str] = []
+        self._ahead = ""
+        """The end of what was shown, which the text after a rewind has not reached yet."""
+        self._told: list[tuple[PartPlace, int]] = []
+        """Characters of the text, part by part; all but those that `_ahead` counts."""
         self._current: PartPlace | None = None
         self._waiting: dict[PartPlace, list[str]] = {}
         self._closed: set[PartPlace] = set()
 
     def feed(self, line: EventLine) -> str:
         """The text that this event adds; often empty. Raises `MalformedEventError` for a delta that is no JSON."""
-        if self.has_gap:
+        if self._silent:
             return ""
         if line.type == TEXT_DELTA:
             return self._delta(line.data)
@@ -47,7 +57,9 @@ class AnswerText:
         elif line.type == PART_DONE:
             return self._close(_place(line.data))
         elif line.type == GAP_TYPE:
-            self.has_gap = True
+            self.in_doubt = self._silent = True
+        elif line.type == REWOUND:
+            self._rewind(int(line.data.get("output_index", 0)))
         return ""
 
     def finish(self, response: Response) -> str | None:
@@ -69,8 +81,7 @@ class AnswerText:
         if place != self._current:
             self._waiting[place].append(delta)
             return ""
-        self._shown.append(delta)
-        return delta
+        return self._show(place, delta)
 
     def _close(self, place: PartPlace) -> str:
         """Shows the next parts as far as they have come, when the current one is done."""
@@ -79,9 +90,32 @@ class AnswerText:
         while self._current in self._closed:
             self._current = min(self._waiting, default=None)
             if self._current is not None:
-                added += self._waiting.pop(self._current)
-        self._shown += added
+                added.append(self._show(self._current, "".join(self._waiting.pop(self._current))))
         return "".join(added)
+
+    def _show(self, place: PartPlace, text: str) -> str:
+        """What of the text's next piece was not shown yet."""
+        if self._told and self._told[-1][0] == place:
+            self._told[-1] = (place, self._told[-1][1] + len(text))
+        else:
+            self._told.append((place, len(text)))
+        if self._ahead:
+            known, text = text[: len(self._ahead)], text[len(self._ahead) :]
+            self._silent = self._silent or not self._ahead.startswith(known)
+            self._ahead = self._ahead[len(known) :]
+        if self._silent:
+            return ""
+        self._shown.append(text)
+        return text
+
+    def _rewind(self, output_index: int) -> None:
+        self.in_doubt = True
+        self._told = [told for told in self._told if told[0].output_index < output_index]
+        self._closed = {place for place in self._closed if place.output_index < output_index}
+        self._waiting = {place: text for place, text in self._waiting.items() if place.output_index < output_index}
+        if self._current is not None and self._current.output_index >= output_index:
+            self._current = None
+        self._ahead = "".join(self._shown)[sum(length for _, length in self._told) :]
 
 
 def _place(data: Mapping[str, Any]) -> PartPlace:

@@ -14,7 +14,7 @@ from tokenbus.calls import call, cancel
 from tokenbus.errors import InvalidRequestError, RequestRefusedError, TokenbusError
 from tokenbus.inbox import BUFFER_BYTES, Inbox
 from tokenbus.live import LiveEvents, live_events
-from tokenbus.params import JsonObject, RequestParams, request_body
+from tokenbus.params import JsonObject, RequestParams, request_body, with_recovery
 from tokenbus.reader import Reader, ReadingTimes
 from tokenbus.replay import Replay
 from tokenbus.stream import ResponseStream
@@ -32,6 +32,7 @@ from tokenbus_schemas import (
 )
 from tokenbus_schemas.control import CancelStatus
 from tokenbus_schemas.headers import MAX_TIMEOUT_S
+from tokenbus_schemas.requests import Recovery
 from tokenbus_schemas.subjects import request_id as checked_request_id
 from tokenbus_schemas.subjects import tenant as checked_tenant
 
@@ -100,6 +101,7 @@ class Client:
         priority_class: PriorityClass = "standard",
         timeout_s: float = DEFAULT_TIMEOUT_S,
         request_id: str | None = None,
+        recovery: Recovery | None = None,
         **params: Unpack[RequestParams],
     ) -> Response:
         """Send a request and wait for the whole answer: completed, incomplete or cancelled, as its `status` says.
@@ -108,7 +110,11 @@ class Client:
         `stream()` raises, `ResponseFailedError` for a failed answer, and `AnswerLostError`.
         """
         async with self.stream(
-            request_body(request, params), priority_class=priority_class, timeout_s=timeout_s, request_id=request_id
+            request_body(request, params),
+            priority_class=priority_class,
+            timeout_s=timeout_s,
+            request_id=request_id,
+            recovery=recovery,
         ) as stream:
             return await stream.response()
 
@@ -120,6 +126,7 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         request_id: str | None = None,
         on_exit: OnExit = "cancel",
+        recovery: Recovery | None = None,
         **params: Unpack[RequestParams],
     ) -> ResponseStream:
         """Send a request when entered, and read its answer while it is written.
@@ -132,6 +139,10 @@ class Client:
         Leaving the `async with` before the end cancels the request, a cancelled task too; `on_exit="continue"` lets
         it run, for `attach()` to come back to.
 
+        `recovery` says what happens when the answer breaks after its first event, as an executor or a provider may die:
+        `restart` (the default, unless the request says another in its `tokenbus`) has it said anew, which `text` hides;
+        `resume` has it go on exactly, where the provider can; `fail` ends it, with what came.
+
         Entering returns once the request is accepted. It raises `RequestRefusedError` (`InvalidRequestError`,
         `RequestTooLargeError`, `OverloadedError`, `NoRouterError`): nothing runs; or `BusError`, where it is not known
         whether the request was accepted, after trying to cancel it. To send it again under the same id is safe.
@@ -139,7 +150,7 @@ class Client:
         if priority_class not in PRIORITY_CLASSES:
             raise InvalidRequestError(f"must be one of {', '.join(PRIORITY_CLASSES)}", param="priority_class")
         prepared = prepare(
-            request_body(request, params),
+            with_recovery(request_body(request, params), recovery=recovery),
             request_id=RequestId(secrets.token_hex(16)) if request_id is None else _checked(request_id),
             subject=self._subjects.request(self._tenant, priority_class),
             channel=self._live.channel,

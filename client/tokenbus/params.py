@@ -1,11 +1,14 @@
 """The parameters of a chat request as typed keyword arguments, and the request body they make."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict
+from typing import Final, Literal, TypedDict, cast
 
 from tokenbus_schemas.requests import ApiChoice, Recovery
 
 JsonObject = Mapping[str, object]
+
+DEFAULT_RECOVERY: Final[Recovery] = "restart"
+"""What this client asks for: its text view hides the rewind, its event view shows it."""
 
 
 class BusParams(TypedDict, total=False):
@@ -72,3 +75,16 @@ class RequestParams(TypedDict, total=False):
 def request_body(request: JsonObject | None, params: RequestParams) -> dict[str, object]:
     """`request` with `params` laid over it."""
     return {**(request or {}), **params}
+
+
+def with_recovery(body: dict[str, object], *, recovery: Recovery | None) -> dict[str, object]:
+    """The body with its `tokenbus.recovery` set: to `recovery`, else as it stands there, else to our default.
+
+    A background request has a default of its own, which is the router's; a wrong `tokenbus` is the router's to refuse.
+    """
+    options = body.get("tokenbus", {})
+    if not isinstance(options, Mapping):
+        return body
+    given = cast("Mapping[str, object]", options)
+    chosen = recovery or given.get("recovery") or (None if body.get("background") else DEFAULT_RECOVERY)
+    return body if chosen is None else {**body, "tokenbus": {**given, "recovery": chosen}}

@@ -85,10 +85,11 @@ class ResponseStream:
         """The text as it grows: one piece for all that came together; all pieces are the final `output_text`.
 
         After a gap nothing more is shown until the terminal event, which holds all text: then the rest comes at once.
+        An answer that is said anew (`recovery`) goes on behind what was shown as soon as it has said the same again.
         Ends for a completed, an incomplete and a cancelled response; raises `ResponseFailedError` for a failed one, so
-        that half an answer is never taken for a whole. Raises `TextLostError` where text was lost and what was shown
-        is not the beginning of the final text, or can not be compared with it (attached in the middle, or events read
-        before).
+        that half an answer is never taken for a whole. Raises `TextLostError` where text was lost, or said anew in
+        other words, and what was shown is not the beginning of the final text, or can not be compared with it (attached
+        in the middle, or events read before).
         """
         return self._pieces()
 
@@ -133,7 +134,7 @@ class ResponseStream:
                 yield piece
             if lines[-1].is_terminal:
                 response = await self.response()
-                if rest is None and self._text.has_gap:
+                if rest is None and self._text.in_doubt:
                     raise TextLostError(response)
 
 

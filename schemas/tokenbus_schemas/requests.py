@@ -38,7 +38,13 @@ class TokenbusOptions(BaseModel):
 
     provider: str | None = Field(None, description="Pin one provider of the model; no other is tried.")
     api: ApiChoice = Field("auto", description="The provider's API to use; auto lets the router choose.")
-    recovery: Recovery | None = Field(None, description="What happens when the answer breaks after its first event.")
+    recovery: Recovery | None = Field(
+        None,
+        description="What happens when the answer breaks after its first event. restart: it is said anew, behind an "
+        "event that voids what was said (`tokenbus:response.rewound`); what tools did stays. resume: the provider "
+        "keeps it in the background, where it can, and it goes on exactly. fail: it ends as failed, and keeps what "
+        "came, as every answer does that can not be recovered. Default: resume for a background request, else fail.",
+    )
     on_unsupported: Literal["error", "drop"] = Field(
         "error", description="A parameter the model does not take: refuse the request, or drop it and report that."
     )

@@ -74,7 +74,9 @@ class WorkOrder(BaseModel):
         default="ordered",
         description="ordered: as listed; weighted: by lot; least_latency: the soonest first event first.",
     )
-    recovery: Recovery = Field(default="fail", description="What happens when the answer breaks after its first event.")
+    recovery: Recovery = Field(
+        default="fail", description="What happens when the answer breaks after its first event, as in the request."
+    )
     max_tool_rounds: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="How many rounds of function tools may run; 0: none is run; null: the executors' setting.",

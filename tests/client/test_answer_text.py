@@ -1,6 +1,7 @@
 """The text view: all pieces together are the final text, whatever the order of parts and whatever was lost."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from tests.client.answerer import delta, fields, numbered
 from tokenbus.answer_text import AnswerText
 from tokenbus.sequencer import Sequencer
 from tokenbus_schemas import Event, EventLine, Response
+from tokenbus_schemas.vocabulary import REWOUND
 
 
 def opened(place: int) -> Event:
@@ -88,3 +90,71 @@ def test_all_pieces_are_the_final_text_whatever_is_lost(
     assert "".join(pieces) + (text.finish(response) or "") == response.output_text
     if not lost:
         assert "".join(pieces) == response.output_text
+
+
+def rewound(place: int = 0) -> Event:
+    return Event(REWOUND, fields(attempt=2, output_index=place))
+
+
+def said(*pieces: str, place: int = 0) -> list[Event]:
+    return [opened(place), *[delta(piece, output_index=place) for piece in pieces]]
+
+
+def test_text_that_is_said_again_is_shown_once() -> None:
+    text = AnswerText()
+    events = [*said("Once upon"), rewound(), *said("Once", " up", "on a", " time"), closed(0)]
+    assert shown(text, numbered(events)) == ["Once upon", " a", " time"]
+    assert text.finish(final("Once upon a time")) == ""
+
+
+def test_other_words_are_not_shown_behind_those_they_replace() -> None:
+    text = AnswerText()
+    events = [*said("Once upon"), rewound(), *said("Once", " there", " was"), closed(0)]
+    assert shown(text, numbered(events)) == ["Once upon"]
+    assert text.in_doubt
+    assert text.finish(final("Once there was")) is None
+
+
+def test_text_before_the_rewind_stays() -> None:
+    text = AnswerText()
+    events = [*said("A"), closed(0), *said("B", "C", place=2), rewound(2), *said("BC", "D", place=2)]
+    assert shown(text, numbered(events)) == ["A", "B", "C", "D"]
+    assert text.finish(final("A", "BCD")) == ""
+
+
+def cut(text: str, places: Sequence[int]) -> list[str]:
+    edges = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
+    return [text[a:b] for a, b in pairwise(edges)]
+
+
+@given(
+    texts=st.lists(st.text(max_size=6), min_size=1, max_size=3),
+    broken=st.lists(st.tuples(st.integers(0, 20), st.booleans()), max_size=3),
+    cuts=st.lists(st.integers(0, 50), max_size=6),
+)
+def test_whatever_is_said_anew_is_never_shown_twice(
+    texts: list[str], broken: list[tuple[int, bool]], cuts: list[int]
+) -> None:
+    """Parts are told one by one; each try but the last breaks off somewhere, or says something else."""
+    events: list[Event] = []
+    other = False
+    for length, is_other in [*broken, (10_000, False)]:
+        left = length
+        for place, whole in enumerate(texts):
+            told = whole[: max(0, left)]
+            left -= len(whole)
+            if is_other and told:
+                told, other = "~" + told, True
+            events += said(*cut(told, cuts), place=place)
+            if left < 0:
+                break
+            events.append(closed(place))
+        events.append(rewound())
+    text = AnswerText()
+    pieces = "".join(shown(text, numbered(events[:-1])))
+    rest = text.finish(final(*texts))
+    if rest is None:
+        assert text.in_doubt
+        assert other
+    else:
+        assert pieces + rest == "".join(texts)

@@ -26,7 +26,7 @@ async def test_a_request_stands_on_the_bus_as_it_was_given(client: tokenbus.Clie
     body = {"model": MODEL, "input": [{"role": "user", "content": "Hi"}], "temperature": 0.5}
     async with client.stream(body, request_id="r1", priority_class="low", timeout_s=30, temperature=0.7):
         request = await answerer.requests.get()
-    assert request.body == {**body, "temperature": 0.7}
+    assert request.body == {**body, "temperature": 0.7, "tokenbus": {"recovery": "restart"}}
     assert (request.headers.request_id, request.headers.timeout_s, request.priority_class) == ("r1", 30, "low")
 
 

@@ -11,7 +11,9 @@ from pydantic import BaseModel
 import tokenbus
 from tests.client.answerer import Answerer
 from tokenbus.bus import Bus, Message, StreamSpec
+from tokenbus.params import with_recovery
 from tokenbus_schemas import ErrorCode
+from tokenbus_schemas.requests import Recovery
 
 MODEL = "openai/gpt-4.1-mini"
 
@@ -139,3 +141,21 @@ async def test_a_stream_that_has_no_leader_for_a_moment_takes_the_request_later(
 async def leave_running(client: tokenbus.Client) -> None:
     async with client.stream(model=MODEL, input="Hi", on_exit="continue"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("fields", "keyword", "asked"),
+    [
+        ({}, None, {"recovery": "restart"}),
+        ({"tokenbus": {"api": "auto"}}, None, {"api": "auto", "recovery": "restart"}),
+        ({"tokenbus": {"recovery": "fail"}}, None, {"recovery": "fail"}),
+        ({"tokenbus": {"recovery": "fail"}}, "resume", {"recovery": "resume"}),
+        ({"background": True}, None, None),
+        ({"background": True}, "restart", {"recovery": "restart"}),
+        ({"tokenbus": "wrong"}, None, "wrong"),
+    ],
+)
+def test_a_restart_is_asked_for_unless_the_caller_wants_another_recovery(
+    fields: dict[str, object], keyword: Recovery | None, asked: object
+) -> None:
+    assert with_recovery({"input": "Hi", **fields}, recovery=keyword).get("tokenbus") == asked

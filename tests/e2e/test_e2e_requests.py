@@ -61,7 +61,7 @@ async def test_a_failing_provider_ends_the_request_with_its_code(
 
 
 async def test_a_cut_stream_keeps_its_partial_answer_and_fails(client: Client) -> None:
-    events = await answered(client, model="openai/sim@tokens:30@fault:cut@after:12")
+    events = await answered(client, model="openai/sim@tokens:30@fault:cut@after:12", tokenbus={"recovery": "fail"})
 
     response = events[-1]["response"]
     assert (response["status"], response["error"]["type"]) == ("failed", "upstream_cut")

@@ -122,10 +122,11 @@ class Desk:
         return await self.answered(await self.send(self.order(target(model, api=api), **changes)))
 
     async def answered(self, request_id: str, *, attempt: int = 1, timeout_s: float = 10.0) -> list[Json]:
-        """The events of a request that ends in this attempt, checked as one sequence."""
-        first = (attempt - 1) * ATTEMPT_STRIDE
+        """The events of a request that ends in this attempt, checked as one sequence with those of earlier ones."""
         await self.until(request_id, lambda lines: any(line.is_terminal for line in lines), timeout_s=timeout_s)
-        return check_stream([line for line in self.live[request_id] if line.attempt == attempt], first=first)
+        lines = self.live[request_id]
+        assert lines[-1].attempt == attempt
+        return check_stream(lines, first=lines[0].attempt * ATTEMPT_STRIDE - ATTEMPT_STRIDE)
 
     async def until(
         self, request_id: str, fact: Callable[[Sequence[EventLine]], bool], *, timeout_s: float = 5.0

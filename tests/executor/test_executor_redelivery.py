@@ -10,21 +10,34 @@ from tests.executor.conftest import CHANNEL, POOL, TENANT, Desk, StartExecutor, 
 from tests.executor.test_executor_answers import text_of
 from tokenbus.bus import Bus
 from tokenbus_chassis.terminal import Fence, Stored, TerminalWriter
-from tokenbus_schemas import ATTEMPT_STRIDE, Event, EventLine, RequestId, encode
+from tokenbus_schemas import ATTEMPT_STRIDE, Event, EventLine, RequestId, WorkOrder, encode, encode_message
 from tokenbus_simulator import Fault, Script, Simulator
+from tokenbus_translate import ResponseAssembly, ResponseHead
+from tokenbus_translate.text import OUTPUT_TEXT
 
 
 def writer(desk: Desk) -> TerminalWriter:
     return TerminalWriter(desk.bus, subjects=desk.subjects, stream=desk.stored.results.name)
 
 
-async def publish_one(desk: Desk, request_id: str, *, attempt: int = 1) -> None:
-    """What an attempt that died left behind."""
-    subject = desk.subjects.events(TENANT, CHANNEL, RequestId(request_id), attempt)
-    line = encode(Event("response.created", b',"response":{}'), (attempt - 1) * ATTEMPT_STRIDE)
-    await desk.bus.publish(subject, line)
-    await eventually(lambda: bool(desk.live[request_id]))
-    desk.live[request_id].clear()
+async def publish_some(desk: Desk, order: WorkOrder) -> None:
+    """What a first attempt that died left behind."""
+    head = ResponseHead(
+        response_id=f"resp_{order.request_id}",
+        model=order.model,
+        created_at=int(order.accepted_at),
+        echo=order.request,
+        provider="lab",
+        upstream_model="sim",
+        api="responses",
+        attempt=1,
+        request_id=order.request_id,
+    )
+    assembly = ResponseAssembly(head)
+    assembly.open_item({"type": "message"}).open_text(OUTPUT_TEXT).write("Once upon")
+    subject = desk.subjects.events(TENANT, CHANNEL, RequestId(order.request_id), 1)
+    await desk.bus.publish(subject, encode_message(assembly.take(), first=0))
+    await eventually(lambda: bool(desk.live[order.request_id]))
 
 
 def second(desk: Desk, *targets: Any, **changes: Any) -> Any:
@@ -47,17 +60,19 @@ async def test_an_attempt_after_one_that_published_nothing_streams_as_if_it_were
     assert dict(stored.data) == events[-1]
 
 
-async def test_an_attempt_after_one_that_published_ends_the_answer_as_lost(
-    desk: Desk, executor: Bus, simulator: Simulator
+@pytest.mark.parametrize("recovery", ["fail", "resume"])
+async def test_an_attempt_after_one_that_published_ends_the_answer_as_lost_and_keeps_what_came(
+    desk: Desk, executor: Bus, simulator: Simulator, recovery: str
 ) -> None:
     del executor
-    order = second(desk)
-    await publish_one(desk, order.request_id)
+    order = second(desk, recovery=recovery)
+    await publish_some(desk, order)
     await desk.send(order)
     events = await desk.answered(order.request_id, attempt=2)
 
     assert events[-1]["type"] == "response.failed"
     assert events[-1]["response"]["error"]["type"] == "executor_lost"
+    assert text_of(events) == "Once upon"
     assert len(simulator.record) == 0
     await desk.nothing_left()
 

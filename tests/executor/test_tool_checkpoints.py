@@ -11,7 +11,7 @@ from tests.valid_stream import Json
 from tokenbus.bus import Bus
 from tokenbus_chassis.topology import Topology, ensure_topology, topology
 from tokenbus_executor.tool_checkpoints import Checkpoint, Checkpoints
-from tokenbus_executor.tool_resumption import published_outputs, restore
+from tokenbus_executor.tool_resumption import find_place, restore
 from tokenbus_schemas import Event, EventLine, RequestId, encode
 from tokenbus_schemas.vocabulary import TOOL_PROGRESS
 from tokenbus_translate import ResponseAssembly, ResponseHead
@@ -96,6 +96,28 @@ DONE = ("response.output_item.done", {"output_index": 1, "item": OUTPUT})
 PROGRESS = (TOOL_PROGRESS, {"item_id": "fc_1", "output_index": 0, "message": None, "fraction": 0.5})
 DELTA = ("response.output_text.delta", {"item_id": "msg_1", "output_index": 2, "content_index": 0, "delta": "He"})
 MESSAGE = ("response.output_item.added", {"output_index": 2, "item": {"type": "message", "id": "msg_1"}})
+SAID: Json = {
+    "type": "function_call",
+    "id": "fc_1",
+    "call_id": "call_1",
+    "name": "f",
+    "arguments": "{}",
+    "status": "completed",
+}
+NEXT = ("response.output_item.added", {"output_index": 2, "item": {**OUTPUT, "id": "fco_2", "output": ""}})
+NEXT_DONE = ("response.output_item.done", {"output_index": 2, "item": {**OUTPUT, "id": "fco_2"}})
+REWOUND = ("tokenbus:response.rewound", {"attempt": 2, "output_index": 2})
+HEAD = ResponseHead(
+    response_id="resp_1",
+    model="lab/one",
+    created_at=1,
+    echo={},
+    provider="lab",
+    upstream_model="m",
+    api="responses",
+    attempt=2,
+    request_id="r1",
+)
 
 
 def lines(events: Sequence[tuple[str, Json]], *, first: int) -> list[EventLine]:
@@ -106,23 +128,46 @@ def lines(events: Sequence[tuple[str, Json]], *, first: int) -> list[EventLine]:
 
 
 @pytest.mark.parametrize(
-    ("events", "found"),
+    ("events", "settled", "beyond"),
     [
-        ([], []),
-        ([PROGRESS], []),
-        ([PROGRESS, ADDED, DONE, PROGRESS], [OUTPUT]),
-        ([ADDED, DONE, ADDED, DONE], [OUTPUT, OUTPUT]),
-        ([ADDED], None),
-        ([ADDED, DONE, MESSAGE], None),
-        ([DELTA], None),
+        ([], 1, False),
+        ([PROGRESS], 1, False),
+        ([PROGRESS, ADDED, DONE, PROGRESS], 2, False),
+        ([ADDED, DONE, NEXT, NEXT_DONE], 3, False),
+        ([ADDED], 1, True),
+        ([ADDED, DONE, MESSAGE], 2, True),
+        ([ADDED, DONE, DELTA], 2, True),
+        ([ADDED, DONE, MESSAGE, REWOUND], 2, True),
     ],
 )
 def test_what_was_published_since_is_outputs_or_too_much(
-    events: Sequence[tuple[str, Json]], found: list[Json] | None
+    events: Sequence[tuple[str, Json]], settled: int, beyond: bool
 ) -> None:
     before = lines([MESSAGE, DELTA], first=3)
+    assembly = ResponseAssembly(HEAD)
+    told = [*before, *lines(events, first=5)]
+    place = find_place(assembly, checkpoints=[checkpoint(published=5, said=[SAID])], lines=told)
 
-    assert published_outputs([*before, *lines(events, first=5)], since=5) == found
+    assert (place.settled, place.beyond, place.sound) == (settled, beyond, True)
+    assert place.resumption is not None
+    assert place.resumption.items == assembly.output[:settled]
+
+
+def test_what_tools_did_without_a_checkpoint_is_never_undone() -> None:
+    call = ("response.output_item.added", {"output_index": 0, "item": {**SAID, "arguments": ""}})
+    called = ("response.output_item.done", {"output_index": 0, "item": SAID})
+    told = lines([call, called, ADDED, DONE], first=0)
+    place = find_place(ResponseAssembly(HEAD), checkpoints=[], lines=told)
+
+    assert (place.settled, place.beyond, place.sound) == (0, True, False)
+
+
+def test_a_checkpoint_does_not_hold_where_a_later_attempt_has_voided_it() -> None:
+    told = lines([("tokenbus:response.rewound", {"attempt": 2, "output_index": 0}), ADDED], first=5)
+    place = find_place(ResponseAssembly(HEAD), checkpoints=[checkpoint(published=5, said=[SAID])], lines=told)
+
+    assert place.resumption is None
+    assert not place.sound
 
 
 def test_restored_items_are_as_they_were() -> None:
@@ -148,18 +193,7 @@ def test_restored_items_are_as_they_were() -> None:
         OUTPUT,
         {**OUTPUT, "id": "fco_2", "call_id": "call_2", "output": [{"type": "input_text", "text": "x"}]},
     ]
-    head = ResponseHead(
-        response_id="resp_1",
-        model="lab/one",
-        created_at=1,
-        echo={},
-        provider="lab",
-        upstream_model="m",
-        api="responses",
-        attempt=2,
-        request_id="r1",
-    )
-    assembly = ResponseAssembly(head)
+    assembly = ResponseAssembly(HEAD)
     restore(assembly, items)
 
     assert assembly.output == items

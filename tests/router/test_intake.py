@@ -92,6 +92,12 @@ def test_a_good_request_becomes_a_work_order_for_its_pool() -> None:
     ]
 
 
+@pytest.mark.parametrize("recovery", ["resume", "restart", "fail"])
+def test_the_recovery_that_was_asked_for_is_ordered(recovery: str) -> None:
+    body = {"model": "lab/one", "input": "hi", "tokenbus": {"recovery": recovery}}
+    assert WorkOrder.model_validate_json(admitted(arrival(body)).payload).recovery == recovery
+
+
 def test_a_chat_request_is_normalised() -> None:
     body: dict[str, Any] = {
         "model": "lab/one",

@@ -214,8 +214,6 @@ def test_a_wished_api_that_no_target_has_is_refused(model: str, api: str) -> Non
     [
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"background": True}, "background"),
-        ({"tokenbus": {"recovery": "resume"}}, "tokenbus.recovery"),
-        ({"tokenbus": {"recovery": "restart"}}, "tokenbus.recovery"),
     ],
 )
 def test_what_later_versions_bring_is_refused_by_name(fields: dict[str, Any], param: str) -> None:

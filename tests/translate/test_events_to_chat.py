@@ -192,6 +192,21 @@ def test_the_sdk_accumulates_the_same(assemble: Assemble, answer: Callable[[Resp
         assert theirs.finish_reason == mine["finish_reason"]
 
 
+def test_an_answer_that_is_begun_anew_has_no_end_in_chat(assemble: Assemble) -> None:
+    assembly = assemble()
+    _write(assembly, "text", ["Once"], choice=None)
+    told = assembly.take()
+    assembly.rewind(to=0)
+    _write(assembly, "text", ["Twice"], choice=None)
+    lines = _lines(told + assembly.take() + assembly.finish(Ending("completed"), now=1))
+    translator = EventsToChat(HEAD, include_usage=True)
+    chunks = [chunk for line in lines for chunk in translator.feed(line)]
+
+    assert translator.rewound
+    assert b"Once" in chunks[-1]
+    assert not any(b"Twice" in chunk or b'"stop"' in chunk for chunk in chunks)
+
+
 def test_tool_calls_are_numbered_by_their_place_among_the_calls(assemble: Assemble) -> None:
     assembly = assemble()
     _write(assembly, "text", ["Let me see."], choice=None)

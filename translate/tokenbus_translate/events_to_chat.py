@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tokenbus_schemas import EventLine
+from tokenbus_schemas.vocabulary import REWOUND
 from tokenbus_translate.json_value import JsonObject, as_index, as_object, as_objects, as_text, parse_object
 from tokenbus_translate.response_to_chat import (
     ChatHead,
@@ -81,14 +82,20 @@ class EventsToChat:
         self._begun = 0
         self._call_counts: dict[int, int] = {}
         self._has_gap = False
+        self.rewound = False
+        """The answer was begun anew. A chat stream can not take back what it told: nothing follows, not even an end."""
 
     def feed(self, line: EventLine) -> list[bytes]:
         """The chunks of the next event; often none. Events must come in order. A line that is no JSON has none."""
         event_type = line.type
+        if self.rewound:
+            return []
         if event_type in _DELTAS:
             return [] if self._has_gap else self._delta(event_type, parse_object(line.raw) or {})
         if event_type == GAP_TYPE:
             self._has_gap = True
+        elif event_type == REWOUND:
+            self.rewound = True
         elif line.is_terminal:
             return self._end((parse_object(line.raw) or {}).get("response"))
         elif event_type.startswith(("response.output_item.", "response.output_text.annotation.")) and not self._has_gap:

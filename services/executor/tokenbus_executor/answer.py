@@ -1,7 +1,7 @@
 """One delivery of one request: from the work order to its terminal event.
 
-    attempt > 1?  ended before → publish the end again; else go on behind a fence: events were published → from the last
-                  checkpoint of its tools, or fail
+    attempt > 1?  ended before → publish the end again; else go on behind a fence, from where the answer stands: the
+                  last checkpoint of its tools, or its beginning. What was said beyond is said anew, or the answer fails
     out of time, or stopped → end at once, without the provider
     call targets and run tools, round by round, publish events as they come
     terminal event: stored by compare and set, then published; whoever called us acknowledges the work last
@@ -33,7 +33,6 @@ from tokenbus_translate import Ending, ResponseAssembly, ResponseHead
 
 _log = logging.getLogger(__name__)
 
-_LOST: Final = ErrorBody(ErrorCode.EXECUTOR_LOST, "the executor died after it had published events of this answer")
 _BUG: Final = ErrorBody(ErrorCode.INTERNAL_ERROR, "an error of the executor; its log has the detail")
 
 
@@ -90,9 +89,6 @@ class Answer:
                 return
             expected = before.sequence
             await self._around.stops.overtake(self._order, attempt=self._attempt)
-            if await self._is_lost():
-                await self._end(self._assembly.fail(_LOST), expected=expected)
-                return
         try:
             events = await self._last_events()
         except Exception as error:
@@ -106,18 +102,13 @@ class Answer:
             return
         await self._end(events, expected=expected)
 
-    async def _is_lost(self) -> bool:
-        """Whether an earlier attempt has published what this one can not go on from."""
-        taken_up = await self._rounds.take_up()
-        if taken_up != "nothing":
-            return taken_up == "lost"
-        subject = self._around.topology.subjects.request_events(self._tenant, self._request_id)
-        return await self._around.bus.last_message(self._around.topology.events.name, subject) is not None
-
     async def _last_events(self) -> list[Event] | Moved:
         """Streams the answer; returns the events that are not published yet, the terminal one last."""
         order = self._order
         async with self._around.stops.watched(order, attempt=self._attempt) as stop:
+            # An earlier attempt that still ran in this process has been silenced just now.
+            if self._attempt > 1 and (lost := await self._rounds.take_up()) is not None:
+                return self._assembly.fail(lost)
             remaining_s = order.deadline - time.time()
             if remaining_s <= 0:
                 await self._rounds.interrupt("deadline")

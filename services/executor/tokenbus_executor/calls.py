@@ -1,8 +1,9 @@
 """The upstream calls of one answer: targets are called one after another until one answers.
 
 A call leaves no trace in the response before its first useful event, so the next target starts afresh, and nobody sees
-the change. Every call's outcome is recorded at its end, where all executors see it: a stream that breaks in the middle
-counts as a failure of its target, although this answer can not be saved by another one any more.
+the change. After it, a stream that breaks ends the answer with what came, unless the request asks for a restart: then
+the next target starts afresh too, and its first event voids what the broken one said. Every call's outcome is recorded
+at its end, where all executors see it: a stream that breaks in the middle counts as a failure of its target.
 """
 
 import asyncio
@@ -55,9 +56,11 @@ class Calls:
         self._around = around
         self._headers = headers
         self._probe = f"{order.tenant}.{order.request_id}.{attempt}"
+        self._restarts = order.recovery == "restart"
         self._targets: Sequence[Target] = order.targets
         self._strategy: Strategy = order.strategy
         self._failover = self._new_failover()
+        self._begin = 0
         self._recorded: set[Target] = set()
         self._tried: list[object] = []
 
@@ -73,6 +76,7 @@ class Calls:
         """
         cooldowns = self._around.cooldowns
         self._failover = self._new_failover()
+        self._begin = len(self._assembly.output)
         while True:
             standings = [cooldowns.standing(target) for target in self._targets]
             decision = self._failover.next(now=time.time(), deadline=self._order.deadline, standings=standings)
@@ -148,7 +152,12 @@ class Calls:
             self._recorded.add(target)
             await cooldowns.fail(target, failure=failure)
         self._failed(position, TargetFailure.of_upstream(failure))
-        return failure.error if request.stream.committed else None
+        if not request.stream.committed:
+            return None
+        if not self._restarts:
+            return failure.error
+        self._assembly.rewind(to=self._begin)
+        return None
 
     def _failed(self, position: int, failure: TargetFailure) -> None:
         self._failover.failed(position, failure, now=time.time())
@@ -161,8 +170,10 @@ class Calls:
     async def _move(self, position: int) -> Moved | None:
         """To the queue of the target's pool, with the targets that are left."""
         target = self._targets[position]
-        if self._order.hop >= MAX_HOPS or self._assembly.started:
-            why = "the answer has begun here" if self._assembly.started else f"the work has moved {MAX_HOPS} times"
+        # Where it may restart, the other pool's executor finds what was published here, and goes on from there.
+        rooted = self._assembly.started and not self._restarts
+        if self._order.hop >= MAX_HOPS or rooted:
+            why = "the answer has begun here" if rooted else f"the work has moved {MAX_HOPS} times"
             problem = ErrorBody(ErrorCode.TARGET_UNAVAILABLE, f"pool {target.pool} is served elsewhere, and {why}")
             self._failed(position, TargetFailure(problem, elsewhere=True))
             return None

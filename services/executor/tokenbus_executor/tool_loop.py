@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final
 
 from tokenbus_executor.calls import Calls
 from tokenbus_executor.conversation import Conversation
@@ -22,14 +22,17 @@ from tokenbus_executor.publisher import EventPublisher
 from tokenbus_executor.tool_calls import asks_client, runnable_calls
 from tokenbus_executor.tool_checkpoints import Checkpoint
 from tokenbus_executor.tool_outputs import OUTPUT_TYPE, Interruption, output_item, superseded
-from tokenbus_executor.tool_resumption import Resumption, restore
+from tokenbus_executor.tool_resumption import Resumption, find_place, restore
 from tokenbus_executor.tool_run import ToolRun
 from tokenbus_executor.tool_surroundings import ToolSurroundings
-from tokenbus_schemas import ErrorBody, RequestError, RequestId, Target, Tenant, WorkOrder
+from tokenbus_schemas import ErrorBody, ErrorCode, RequestError, RequestId, Target, Tenant, WorkOrder
 from tokenbus_translate import Ending, ResponseAssembly
 from tokenbus_translate.json_value import JsonObject, as_objects
 
 _COMPLETED: Final = Ending("completed")
+_LOST: Final = ErrorBody(
+    ErrorCode.EXECUTOR_LOST, "the executor died after it had published events of this answer; they are kept"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +75,27 @@ class ToolLoop:
         self._resumable = True
         self._run: ToolRun | None = None
 
-    async def take_up(self) -> Literal["nothing", "taken up", "lost"]:
-        """For a later attempt: go on where an earlier one was.
+    async def take_up(self) -> ErrorBody | None:
+        """For a later attempt: go on where an earlier one was; why that can not be, the partial answer kept.
 
-        `nothing`: it left no checkpoint. `lost`: it did, but had gone on beyond it. Raises `BusError`.
+        Raises `BusError`.
         """
-        if not self._functions:
-            return "nothing"
-        found = await self._tools.resumptions.find(Tenant(self._order.tenant), RequestId(self._order.request_id))
-        if not isinstance(found, Resumption):
-            return found or "nothing"
-        restore(self._assembly, found.items)  # its events were published then
-        if [item["id"] for item in self._assembly.output] != [item["id"] for item in found.items]:
-            return "lost"
-        self._assembly.usage = found.checkpoints[-1].usage
-        self._calls.prefer(found.checkpoints[-1].target)
-        self._resumption = found
-        self._run = self._tool_run(_standing(found))  # so that whatever ends the answer now closes its calls
-        return "taken up"
+        tenant, request_id = Tenant(self._order.tenant), RequestId(self._order.request_id)
+        checkpoints = await self._tools.checkpoints.read(tenant, request_id) if self._functions else []
+        lines = await self._tools.earlier.read(tenant, request_id)
+        place = find_place(self._assembly, checkpoints=checkpoints, lines=lines)
+        if place.beyond:
+            if self._order.recovery != "restart" or not place.sound:
+                return _LOST
+            self._assembly.rewind(to=place.settled)
+        if place.resumption is not None:
+            self._assembly.usage = checkpoints[-1].usage
+            self._calls.prefer(checkpoints[-1].target)
+            self._resumption = place.resumption
+            self._run = self._tool_run(
+                _standing(place.resumption)
+            )  # so that whatever ends the answer now closes its calls
+        return None
 
     async def run(self) -> Ending | ErrorBody | Moved:
         """As `Calls.run`, over all rounds. A cancel, or an error, may leave tools running: see `interrupt`.

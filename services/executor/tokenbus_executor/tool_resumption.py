@@ -1,27 +1,25 @@
-"""Whether a later attempt can go on where an earlier one was when it died, without a word twice.
+"""Where a later attempt finds an answer, and from where it can go on without a word twice.
 
-It can while tools ran: what was published after the last checkpoint is then progress, which is worth nothing any more,
-and whole outputs, which count as they were published. Calls without an output are sent again, under the same keys, and
-hosts answer those that ran from their journal. It can not once the model has begun to speak again.
+Settled is what the last checkpoint tells, and the whole outputs that were published behind it: tools that ran are never
+undone. Calls without an output are sent again, under the same keys, and hosts answer those that ran from their journal.
+Whatever else was published behind that, the model's words, is in doubt: it is rewound, or the answer ends with it.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Final, NamedTuple
 
 import orjson
 
 from tokenbus.bus import Bus
 from tokenbus_chassis.topology import Topology
-from tokenbus_executor.tool_checkpoints import Checkpoint, Checkpoints
+from tokenbus_executor.tool_checkpoints import Checkpoint
 from tokenbus_executor.tool_outputs import OUTPUT_TYPE
 from tokenbus_schemas import Event, EventLine, RequestId, Tenant, split_message
-from tokenbus_schemas.vocabulary import TOOL_PROGRESS
 from tokenbus_translate import ResponseAssembly, ResponsesStream
-from tokenbus_translate.json_value import JsonObject, as_object
+from tokenbus_translate.json_value import JsonObject, as_index
 
 _BATCH: Final = 512
-_ADDED: Final = "response.output_item.added"
-_DONE: Final = "response.output_item.done"
 
 
 class Resumption(NamedTuple):
@@ -34,57 +32,79 @@ class Resumption(NamedTuple):
 
     @property
     def items(self) -> list[JsonObject]:
-        """Everything that readers have, in order."""
-        told = [item for checkpoint in self.checkpoints for item in (*checkpoint.outputs, *checkpoint.said)]
-        return [*told, *self.outputs]
+        """Everything that is settled, in order."""
+        return [*_told(self.checkpoints), *self.outputs]
 
 
-class Resumptions:
-    """Finds out where requests stood."""
+class Place(NamedTuple):
+    """How an answer stands."""
 
-    def __init__(self, bus: Bus, *, topology: Topology, checkpoints: Checkpoints) -> None:
+    resumption: Resumption | None
+    """None: no checkpoint holds."""
+    settled: int
+    """How many output items are settled."""
+    beyond: bool
+    """Whether readers have more than that."""
+    sound: bool
+    """Whether what is beyond may be said anew: no tool ran in it, and what is settled stands where it was."""
+
+
+class EarlierEvents:
+    """Reads what the attempts of a request have published."""
+
+    def __init__(self, bus: Bus, *, topology: Topology) -> None:
         self._bus = bus
         self._topology = topology
-        self._checkpoints = checkpoints
 
-    async def find(self, tenant: Tenant, request_id: RequestId) -> Resumption | Literal["lost"] | None:
-        """`lost`: it had gone on beyond its last checkpoint. None: it has none. Raises `BusError`."""
-        checkpoints = await self._checkpoints.read(tenant, request_id)
-        if not checkpoints:
-            return None
-        outputs = published_outputs(await self._events(tenant, request_id), since=checkpoints[-1].published)
-        return "lost" if outputs is None else Resumption(checkpoints, outputs)
+    async def read(self, tenant: Tenant, request_id: RequestId) -> list[EventLine]:
+        """All lines, in the order they were stored. Raises `BusError`, `MalformedEventError`.
 
-    async def _events(self, tenant: Tenant, request_id: RequestId) -> list[EventLine]:
+        The leader says which is the last: the replica that hands them out may be a moment behind.
+        """
         stream, subject = self._topology.events.name, self._topology.subjects.request_events(tenant, request_id)
         lines: list[EventLine] = []
         start = 1
-        while True:
+        last = await self._bus.last_message_at_leader(stream, subject)
+        while last is not None and start <= last.sequence:
             page = await self._bus.read_stored(stream, subject, start_sequence=start, batch=_BATCH)
             lines += [line for message in page.messages for line in split_message(message.data)]
-            if not page.remaining or not page.messages:
-                return lines
-            start = page.next_sequence
+            if page.messages:
+                start = page.next_sequence
+            elif await self._bus.last_message(stream, subject) is None:
+                break  # they have expired meanwhile
+        return lines
 
 
-def published_outputs(lines: Iterable[EventLine], *, since: int) -> list[JsonObject] | None:
-    """The output items in the events from this number on; None where these hold anything else. Pure."""
-    opened = 0
-    outputs: list[JsonObject] = []
-    for line in lines:
-        if line.sequence_number < since or line.type == TOOL_PROGRESS:
-            continue
-        item = as_object(line.data.get("item")) or {}
-        if item.get("type") != OUTPUT_TYPE:
-            return None
-        if line.type == _ADDED:
-            opened += 1
-        elif line.type == _DONE:
-            outputs.append(item)
-    return outputs if opened == len(outputs) else None
+def find_place(assembly: ResponseAssembly, *, checkpoints: Sequence[Checkpoint], lines: Sequence[EventLine]) -> Place:
+    """Let the assembly, a fresh one, stand where earlier attempts left the answer. `lines`: all they published."""
+    told = _told(checkpoints)
+    if told:
+        restore(assembly, told)
+    since = checkpoints[-1].published if checkpoints else 0
+    later = [line for line in lines if line.sequence_number >= since]
+    assembly.take_up(later)
+    items = assembly.output
+    stands = [item.get("id") for item in items[: len(told)]] == [item.get("id") for item in told]
+    outputs = list(takewhile(_is_output, items[len(told) :])) if checkpoints else []
+    settled = len(told) + len(outputs)
+    beyond = any(index >= settled for line in later if (index := as_index(line.data.get("output_index"))) is not None)
+    return Place(
+        resumption=Resumption(checkpoints, outputs) if checkpoints and stands else None,
+        settled=settled,
+        beyond=beyond or not stands,
+        sound=stands and not any(_is_output(item) for item in items[settled:]),
+    )
 
 
 def restore(assembly: ResponseAssembly, items: Sequence[JsonObject]) -> list[Event]:
     """Put whole items into the response, under their own ids where these are free; the events that tell of them."""
     document = {"status": "completed", "output": list(items)}
     return ResponsesStream(assembly).whole(orjson.dumps(document))
+
+
+def _told(checkpoints: Sequence[Checkpoint]) -> list[JsonObject]:
+    return [item for checkpoint in checkpoints for item in (*checkpoint.outputs, *checkpoint.said)]
+
+
+def _is_output(item: JsonObject) -> bool:
+    return item.get("type") == OUTPUT_TYPE and item.get("status") == "completed"

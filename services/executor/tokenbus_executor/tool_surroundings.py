@@ -11,7 +11,7 @@ from tokenbus_chassis.topology import Topology
 from tokenbus_executor.tool_checkpoints import Checkpoints
 from tokenbus_executor.tool_definitions import ToolDefinitions
 from tokenbus_executor.tool_reach import ToolReach
-from tokenbus_executor.tool_resumption import Resumptions
+from tokenbus_executor.tool_resumption import EarlierEvents
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ToolSurroundings:
     definitions: ToolDefinitions
     reach: ToolReach
     checkpoints: Checkpoints
-    resumptions: Resumptions
+    earlier: EarlierEvents
     limits: ToolLimits
 
 
@@ -45,6 +45,6 @@ async def open_tools(bus: Bus, *, topology: Topology, limits: ToolLimits) -> Asy
             definitions=ToolDefinitions(ToolDirectory(bus, subjects), subjects=subjects),
             reach=ToolReach(bus, caller, root=subjects.root),
             checkpoints=checkpoints,
-            resumptions=Resumptions(bus, topology=topology, checkpoints=checkpoints),
+            earlier=EarlierEvents(bus, topology=topology),
             limits=limits,
         )

@@ -110,6 +110,15 @@ def api_error(body: ErrorBody) -> ApiError:
     )
 
 
+BEGUN_ANEW: Final = api_error(
+    ErrorBody(
+        ErrorCode.UPSTREAM_CUT,
+        "the answer broke and was begun anew, which a chat stream can not show: send the request again, or stream "
+        "/v1/responses",
+    )
+)
+
+
 def response_error(raw: object) -> ApiError:
     """The `error` of a failed response, as the bus has it."""
     error = as_object(raw) or {}

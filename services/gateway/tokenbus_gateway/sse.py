@@ -6,7 +6,8 @@ Rules:
 2. A Responses event is not parsed: its line is the data, and its type is read from the prefix. `event:` equals `type`,
    there is no `id:`, and the last message is `[DONE]` (Open Responses 2026-04-24).
 3. A failed answer is told by an `error` event and then `response.failed`, one number later; a chat stream, which knows
-   no events, ends in a chunk that holds the error, without `[DONE]`, so that nothing takes it for a whole answer.
+   no events, ends in a chunk that holds the error, without `[DONE]`, so that nothing takes it for a whole answer. So
+   does one that was begun anew (`tokenbus.recovery` restart): chat has no word to take anything back.
 4. An answer begins once: where a later attempt tells its beginning again, that is left out.
 
 Pure.
@@ -15,7 +16,7 @@ Pure.
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from tokenbus_gateway.api_errors import CANCELLED, ApiError, response_error
+from tokenbus_gateway.api_errors import BEGUN_ANEW, CANCELLED, ApiError, response_error
 from tokenbus_schemas import EventLine
 from tokenbus_schemas.events import FAILED, INCOMPLETE
 from tokenbus_translate import EventsToChat
@@ -91,7 +92,7 @@ class ChatSSE:
         feed = self._translator.feed
         body = b"".join([b"data: %b\n\n" % chunk for line in lines for chunk in feed(line)])
         if lines and lines[-1].is_terminal:
-            broken = self.refusal(lines[-1])
+            broken = self.refusal(lines[-1]) or (BEGUN_ANEW if self._translator.rewound else None)
             body += DONE if broken is None else self.error(broken)
         return body
 

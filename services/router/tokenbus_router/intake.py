@@ -18,6 +18,7 @@ from tokenbus_router.unanswered import Asked
 from tokenbus_schemas import (
     PRIORITY_CLASSES,
     Channel,
+    ChatRequest,
     ErrorBody,
     ErrorCode,
     Pool,
@@ -34,6 +35,7 @@ from tokenbus_schemas import (
 )
 from tokenbus_schemas.headers import TRACEPARENT, TRACESTATE
 from tokenbus_schemas.model_id import MAX_LENGTH
+from tokenbus_schemas.requests import Recovery
 from tokenbus_schemas.subjects import is_priority_class, tenant
 from tokenbus_translate.chat_request import to_responses
 
@@ -149,7 +151,7 @@ class Intake:
             dropped=list(routed.dropped),
             targets=list(routed.targets),
             strategy=routed.strategy,
-            recovery="fail",
+            recovery=_recovery(request),
             max_tool_rounds=request.tokenbus.max_tool_rounds,
         )
         return Admitted(
@@ -182,6 +184,12 @@ class Intake:
                 f"the request's time of {timeout_s:g} s was up before it was routed; send it again with more time",
             )
         return deadline
+
+
+def _recovery(request: ChatRequest) -> Recovery:
+    """What was asked for; else resume, where the provider may keep the answer in the background, and fail elsewhere: an
+    answer in the background begins later, and OpenAI's clients know no rewind."""
+    return request.tokenbus.recovery or ("resume" if request.background else "fail")
 
 
 def _parse(payload: bytes) -> object:

@@ -29,12 +29,6 @@ _ROWS: Final[tuple[_NotYet, ...]] = (
         ErrorCode.UNSUPPORTED_VALUE,
         "leave it out: a request runs on when nobody watches it",
     ),
-    _NotYet(
-        "tokenbus.recovery",
-        lambda request: request.tokenbus.recovery in ("resume", "restart"),
-        ErrorCode.UNSUPPORTED_VALUE,
-        "leave it out or send 'fail'",
-    ),
 )
 
 
