@@ -24,6 +24,7 @@ from tokenbus_schemas import (
     ReplayRequest,
     Response,
     StopReply,
+    StoredRequest,
     WorkOrder,
 )
 from tokenbus_schemas.vocabulary import EVENT_FIELDS, RESPONSE_KEYS, FieldKind
@@ -44,6 +45,7 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     ModelList,
     CatalogReport,
     CoolDown,
+    StoredRequest,
     Response,
 )
 

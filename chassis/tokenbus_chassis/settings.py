@@ -93,7 +93,12 @@ class ServiceSettings(BaseSettings):
     results_max_age_s: float = Field(
         default=_LIMITS.results_max_age_s,
         gt=0,
-        description="How long final responses are kept; more than the longest request.",
+        description="How long final responses, and what was asked, are kept; more than the longest request.",
+    )
+    responses_max_bytes: int = Field(
+        default=_LIMITS.responses_max_bytes,
+        gt=0,
+        description="Bytes of what requests asked, kept to continue them; then the oldest go.",
     )
     ack_wait_s: float = Field(
         default=_LIMITS.ack_wait_s, ge=1, description="Silence of a worker after which another one gets its message."
@@ -129,6 +134,7 @@ class ServiceSettings(BaseSettings):
             events_max_age_s=self.events_max_age_s,
             results_max_bytes=self.results_max_bytes,
             results_max_age_s=self.results_max_age_s,
+            responses_max_bytes=self.responses_max_bytes,
             ack_wait_s=self.ack_wait_s,
             max_ack_pending=self.max_ack_pending,
         )

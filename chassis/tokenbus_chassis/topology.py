@@ -37,6 +37,8 @@ class TopologyLimits:
     results_max_bytes: int = 512 * _MIB
     results_max_age_s: float = 24 * _HOUR_S
     """Longer than the longest request."""
+    responses_max_bytes: int = 512 * _MIB
+    """Of what requests asked; then the oldest go, and can not be continued any more."""
     checkpoints_max_bytes: int = 256 * _MIB
     """Of conversations in which tools run; then the oldest go, and can not be taken up any more."""
     dead_max_bytes: int = 64 * _MIB
@@ -60,13 +62,15 @@ class Topology:
     catalog: BucketSpec
     cancelled: BucketSpec
     cooldown: BucketSpec
+    responses: StreamSpec
+    """As `checkpoints`."""
     checkpoints: StreamSpec
     """A bucket, as the `nats` command knows it, of values that expire: without markers for these, and never full."""
     pools: tuple[Pool, ...] = field(default=())
 
     @property
     def streams(self) -> tuple[StreamSpec, ...]:
-        return self.requests, self.work, self.events, self.results, self.dead, self.checkpoints
+        return self.requests, self.work, self.events, self.results, self.dead, self.responses, self.checkpoints
 
     @property
     def buckets(self) -> tuple[BucketSpec, ...]:
@@ -135,6 +139,19 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
             replicas=bounds.replicas,
         )
 
+    def rolling_bucket(name: str, max_bytes: int) -> StreamSpec:
+        return StreamSpec(
+            name=bucket_stream(f"{root}_{name}"),
+            subjects=(f"$KV.{root}_{name}.>",),
+            max_bytes=max_bytes,
+            max_messages_per_subject=1,
+            max_age_s=bounds.results_max_age_s,
+            allow_direct=True,
+            message_ttl=True,
+            allow_rollup=True,
+            replicas=bounds.replicas,
+        )
+
     return Topology(
         subjects=subjects,
         limits=bounds,
@@ -157,17 +174,8 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
         catalog=BucketSpec(f"{root}_catalog", replicas=bounds.replicas),
         cancelled=BucketSpec(f"{root}_cancelled", ttl_s=bounds.results_max_age_s, replicas=bounds.replicas),
         cooldown=BucketSpec(f"{root}_cooldown", replicas=bounds.replicas),
-        checkpoints=StreamSpec(
-            name=bucket_stream(f"{root}_checkpoints"),
-            subjects=(f"$KV.{root}_checkpoints.>",),
-            max_bytes=bounds.checkpoints_max_bytes,
-            max_messages_per_subject=1,
-            max_age_s=bounds.results_max_age_s,
-            allow_direct=True,
-            message_ttl=True,
-            allow_rollup=True,
-            replicas=bounds.replicas,
-        ),
+        responses=rolling_bucket("responses", bounds.responses_max_bytes),
+        checkpoints=rolling_bucket("checkpoints", bounds.checkpoints_max_bytes),
         pools=tuple(pools),
     )
 

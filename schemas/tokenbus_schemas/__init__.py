@@ -17,7 +17,8 @@ from tokenbus_schemas.headers import RequestHeaders, parse_identity, parse_reque
 from tokenbus_schemas.model_id import InvalidModelIdError, ModelId
 from tokenbus_schemas.replay import ReplayPage, ReplayRequest
 from tokenbus_schemas.requests import Api, ChatRequest, TokenbusOptions, check_request
-from tokenbus_schemas.response import Response, ResponseErrorInfo, Usage, response_id
+from tokenbus_schemas.response import Response, ResponseErrorInfo, Usage, parse_response_id, response_id
+from tokenbus_schemas.stored import StoredRequest
 from tokenbus_schemas.subjects import (
     DEFAULT_CHANNEL,
     DEFAULT_ROOT,
@@ -31,7 +32,7 @@ from tokenbus_schemas.subjects import (
     Subjects,
     Tenant,
 )
-from tokenbus_schemas.work import ProviderRow, ProviderTable, Target, WorkOrder
+from tokenbus_schemas.work import ProviderRow, ProviderTable, Said, Target, WorkOrder
 
 __all__ = [
     "ATTEMPT_STRIDE",
@@ -69,8 +70,10 @@ __all__ = [
     "RequestId",
     "Response",
     "ResponseErrorInfo",
+    "Said",
     "Standing",
     "StopReply",
+    "StoredRequest",
     "Subjects",
     "Target",
     "TargetState",
@@ -84,6 +87,7 @@ __all__ = [
     "encode_message",
     "parse_identity",
     "parse_request_headers",
+    "parse_response_id",
     "response_id",
     "split_message",
 ]

@@ -1,18 +1,28 @@
 """The response resource as a reader sees it: the object in lifecycle events, built once per answer."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tokenbus_schemas.subjects import RequestId
+from tokenbus_schemas.subjects import InvalidTokenError, RequestId
+from tokenbus_schemas.subjects import request_id as checked_request_id
+
+_ID_PREFIX: Final = "resp_"
 
 ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 
 def response_id(request_id: RequestId) -> str:
     """The id of a request's response: known before the request is sent, the same on every attempt."""
-    return f"resp_{request_id}"
+    return f"{_ID_PREFIX}{request_id}"
+
+
+def parse_response_id(text: str) -> RequestId:
+    """The request whose response has this id. Raises `InvalidTokenError` for what is no response id."""
+    if not text.startswith(_ID_PREFIX):
+        raise InvalidTokenError("response id", text)
+    return checked_request_id(text.removeprefix(_ID_PREFIX))
 
 
 class InputTokensDetails(BaseModel):

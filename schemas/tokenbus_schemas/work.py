@@ -45,6 +45,17 @@ class Target(BaseModel):
     )
 
 
+class Said(BaseModel):
+    """Items of the input that a provider said in an earlier response, which this one continues."""
+
+    model_config = _FROZEN
+
+    provider: str = Field(description="Provider name, as in targets.")
+    api: Api = Field(description="By which of its APIs.")
+    first: int = Field(ge=0, description="Place of the first item in `request.input`.")
+    count: int = Field(ge=0, description="How many items.")
+
+
 class WorkOrder(BaseModel):
     """The payload of a WORK message. The request id, channel and tenant were checked; the request is normalised to
     Open Responses plus chat-only parameters."""
@@ -64,6 +75,17 @@ class WorkOrder(BaseModel):
     attempt_base: int = Field(default=0, ge=0, description="Attempts that earlier hops used.")
     model: str = Field(description="The model ID the client asked for.")
     request: dict[str, Any] = Field(description="Normalised request body, without `model` and `tokenbus`.")
+    history: list[Said] = Field(
+        default=[],
+        description="Which items of `request.input` were said in earlier responses. Some of them only their provider "
+        "can read: encrypted ones, and those of its own tools.",
+    )
+    published: int = Field(
+        default=0,
+        ge=0,
+        description="Events that the router published at admission, `response.created` among them; the first attempt's "
+        "numbers begin after these.",
+    )
     dropped: list[str] = Field(
         default=[],
         description="Parameters that the targets do not take and that were left out, as the request asked for; named "

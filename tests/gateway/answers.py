@@ -18,13 +18,13 @@ USAGE: Json = {
 }
 
 
-def assembly(request: RequestHeaders, *, model: str = "openai/gpt-4.1-mini") -> ResponseAssembly:
+def assembly(request: RequestHeaders, *, model: str = "openai/gpt-4.1-mini", store: bool = True) -> ResponseAssembly:
     return ResponseAssembly(
         ResponseHead(
             response_id=response_id(request.request_id),
             model=model,
             created_at=1_790_000_000,
-            echo={"input": "Hi"},
+            echo={"input": "Hi", "store": store},
             provider="openai",
             upstream_model="gpt-4.1-mini",
             api="responses",
@@ -42,9 +42,9 @@ def text_events(answer: ResponseAssembly, pieces: Sequence[str]) -> list[Event]:
     return answer.take()
 
 
-def whole(request: RequestHeaders, pieces: Sequence[str]) -> list[EventLine]:
+def whole(request: RequestHeaders, pieces: Sequence[str], *, store: bool = True) -> list[EventLine]:
     """Created, in progress, the message, its deltas, its ends, completed: 8 events and one for each piece."""
-    answer = assembly(request)
+    answer = assembly(request, store=store)
     answer.add_usage(USAGE)
     return numbered(text_events(answer, pieces) + answer.finish(Ending("completed"), now=1_790_000_001))
 

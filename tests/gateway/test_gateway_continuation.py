@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tokenbus_gateway.continuation import Continuation, as_input, input_items, without_repeats
+from tokenbus_gateway.continuation import Continuation
 
 Json = dict[str, Any]
 
@@ -26,8 +26,8 @@ OUTPUT: Json = {"type": "function_call_output", "call_id": "c1", "output": "42"}
 USER: Json = {"type": "message", "role": "user", "content": "And?"}
 
 
-def response(*output: Json, status: str = "completed") -> Json:
-    return {"id": "resp_1", "status": status, "output": list(output)}
+def response(*output: Json, status: str = "completed", store: bool = False) -> Json:
+    return {"id": "resp_1", "status": status, "output": list(output), "store": store}
 
 
 def after(*output: Json, status: str = "completed") -> Continuation:
@@ -59,14 +59,6 @@ def test_what_the_client_repeats_of_the_answer_is_dropped() -> None:
     assert [item["type"] for item in items] == ["message", "message", "function_call", "function_call_output"]
 
 
-def test_the_same_words_said_later_are_kept() -> None:
-    again = {"role": "assistant", "content": "Let me see."}
-    assert without_repeats([USER, again], [SAID]) == [USER, again]
-    assert without_repeats([again, USER], [SAID]) == [USER]
-    assert without_repeats([{**again, "content": "Something else."}], [SAID]) != []
-    assert without_repeats(["text", again], [SAID]) == ["text", again]
-
-
 def test_another_id_is_left_to_the_bus() -> None:
     body: Json = {"previous_response_id": "resp_other", "input": "Hi"}
     assert after(SAID).resolve(body) is body
@@ -88,20 +80,17 @@ def test_a_failed_turn_forgets_what_it_referred_to() -> None:
     assert "previous_response_id" in kept.resolve({"previous_response_id": "resp_1", "input": "x"})
 
 
-def test_reasoning_goes_back_only_with_its_sealed_content() -> None:
-    assert as_input(THOUGHT) is None
-    sealed: Json = {**THOUGHT, "encrypted_content": "abc"}
-    assert as_input(sealed) == sealed
+def test_a_stored_answer_is_left_to_the_bus() -> None:
+    kept = Continuation()
+    kept.remember({"input": "Hi"}, response(SAID, store=True))
+    body: Json = {"previous_response_id": "resp_1", "input": "Hi"}
+    assert kept.resolve(body) is body
 
 
-def test_an_items_own_id_and_our_labels_do_not_go_back() -> None:
-    assert as_input({**CALL, "tokenbus:choice": 0}) == {
-        name: CALL[name] for name in ("type", "call_id", "name", "arguments")
-    }
-    search: Json = {"id": "ws_1", "type": "web_search_call", "status": "completed"}
-    assert as_input(search) == search
-
-
-def test_text_is_one_message_of_the_user_and_no_input_is_none() -> None:
-    assert input_items({"input": "Hi"}) == [{"type": "message", "role": "user", "content": "Hi"}]
-    assert input_items({}) == []
+def test_what_an_answer_itself_continued_stays_for_the_bus_to_resolve() -> None:
+    kept = Continuation()
+    kept.remember({"input": "Hi", "previous_response_id": "resp_0"}, response(SAID))
+    body = kept.resolve({"previous_response_id": "resp_1", "input": [USER]})
+    assert body["previous_response_id"] == "resp_0"
+    items: Any = body["input"]
+    assert [item["role"] for item in items] == ["user", "assistant", "user"]

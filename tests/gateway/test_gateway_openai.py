@@ -243,8 +243,18 @@ def test_what_is_not_served_yet_is_refused_by_name(client: OpenAI) -> None:
         client.responses.delete(response.id)
     with pytest.raises(openai.BadRequestError, match="background"):
         client.responses.create(model=MODEL, input="x", background=True)
-    with pytest.raises(openai.BadRequestError, match="previous_response_id"):
-        client.responses.create(model=MODEL, input="x", previous_response_id=response.id)
+
+
+def test_a_conversation_goes_on_from_a_stored_response(client: OpenAI) -> None:
+    first = client.responses.create(model="openai/sim-echo", input="one")
+    second = client.responses.create(model="openai/sim-echo", input="two", previous_response_id=first.id)
+    assert (second.output_text, second.previous_response_id) == ("two", first.id)
+    unstored = client.responses.create(model="openai/sim-echo", input="three", store=False)
+    for unknown in (unstored.id, "resp_nobody"):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model="openai/sim-echo", input="x", previous_response_id=unknown)
+        assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
+        assert f"Previous response with id '{unknown}' not found." in str(caught.value)
 
 
 async def test_a_cancel_ends_a_running_stream(aclient: AsyncOpenAI) -> None:

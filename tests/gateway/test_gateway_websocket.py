@@ -164,7 +164,7 @@ async def test_a_conversation_continues_without_a_store(gateway: ScriptedGateway
     async with socket_to(gateway) as socket:
         await say(socket, {**CREATE, "store": False})
         request = await taken(answerer)
-        await answerer.publish(request, whole(request, ["Hello."]))
+        await answerer.publish(request, whole(request, ["Hello."], store=False))
         first = (await hear_all(socket))[-1]["response"]
         tail = [{"role": "assistant", "content": "Hello."}, {"role": "user", "content": "And?"}]
         await say(socket, {**CREATE, "input": tail, "previous_response_id": first["id"], "store": False})
@@ -184,6 +184,17 @@ async def test_a_conversation_continues_without_a_store(gateway: ScriptedGateway
     assert (
         events[0]["response"]["previous_response_id"] == events[-1]["response"]["previous_response_id"] == first["id"]
     )
+
+
+async def test_a_stored_conversation_continues_on_the_bus(gateway: ScriptedGateway, answerer: Answerer) -> None:
+    async with socket_to(gateway) as socket:
+        await say(socket, CREATE)
+        request = await taken(answerer)
+        await answerer.publish(request, whole(request, ["Hello."]))
+        first = (await hear_all(socket))[-1]["response"]
+        await say(socket, {**CREATE, "input": "And?", "previous_response_id": first["id"]})
+        second = await answerer.requests.get()
+    assert second.body == {"model": MODEL, "input": "And?", "previous_response_id": first["id"]}
 
 
 async def test_an_unknown_previous_response_is_left_to_the_bus(gateway: ScriptedGateway, answerer: Answerer) -> None:

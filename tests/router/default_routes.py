@@ -6,7 +6,7 @@ import orjson
 
 from tokenbus_router.catalog_default import default_text
 from tokenbus_router.catalog_load import load_catalog
-from tokenbus_router.intake import Admitted, Arrival, Intake, Sender
+from tokenbus_router.intake import Admitted, Arrival, Continues, Intake, Sender
 from tokenbus_router.routing_table import compile_table
 from tokenbus_schemas import ErrorBody, Subjects, WorkOrder
 from tokenbus_schemas.headers import REQUEST_ID
@@ -24,6 +24,7 @@ def order(model: str, **fields: Any) -> WorkOrder | ErrorBody:
     sender = INTAKE.identify(arrival)
     assert isinstance(sender, Sender)
     decision = INTAKE.decide(arrival, sender=sender, now=1_000.0)
+    assert not isinstance(decision, Continues)
     return WorkOrder.model_validate_json(decision.payload) if isinstance(decision, Admitted) else decision.error
 
 

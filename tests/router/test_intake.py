@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenbus_router.catalog_load import load_catalog
-from tokenbus_router.intake import Admitted, Arrival, Dead, Intake, Refused, Sender
+from tokenbus_router.intake import Admitted, Arrival, Continues, Dead, Intake, Refused, Sender
 from tokenbus_router.routing_table import compile_table
 from tokenbus_router.unanswered import Asked, cancelled, refused
 from tokenbus_schemas import (
@@ -47,7 +47,7 @@ def arrival(
     return Arrival(subject, headers, orjson.dumps(body) if raw is None else raw, ACCEPTED_AT)
 
 
-def decide(message: Arrival, *, now: float = ACCEPTED_AT) -> Admitted | Refused | Dead:
+def decide(message: Arrival, *, now: float = ACCEPTED_AT) -> Admitted | Refused | Dead | Continues:
     sender = INTAKE.identify(message)
     return sender if isinstance(sender, Dead) else INTAKE.decide(message, sender=sender, now=now)
 
@@ -82,6 +82,8 @@ def test_a_good_request_becomes_a_work_order_for_its_pool() -> None:
         "attempt_base": 0,
         "model": "lab/one",
         "request": {"input": "hi"},
+        "history": [],
+        "published": 0,
         "dropped": [],
         "max_tool_rounds": None,
         "strategy": "ordered",
@@ -170,7 +172,6 @@ def test_a_message_that_can_not_be_answered_is_dead_with_the_reason(
         (arrival({**GOOD, "model": "lab/two"}), ErrorCode.MODEL_NOT_FOUND, "model"),
         (arrival({**GOOD, "tokenbus": {"provider": "acme"}}), ErrorCode.PROVIDER_NOT_FOUND, "tokenbus.provider"),
         (arrival({**GOOD, "tokenbus": {"colour": 1}}), ErrorCode.UNKNOWN_PARAMETER, "tokenbus.colour"),
-        (arrival({**GOOD, "previous_response_id": "resp_1"}), ErrorCode.UNSUPPORTED_PARAMETER, "previous_response_id"),
         (arrival({**GOOD, "tools": ["x"]}), ErrorCode.INVALID_VALUE, "tools[0]"),
         (
             arrival(raw=b'{"model":"lab/one","input":[{"x":' + b"[" * 400 + b"]" * 400 + b"}]}"),
@@ -241,6 +242,8 @@ def test_any_object_is_admitted_or_refused_and_every_refusal_is_a_valid_sequence
         case Refused() as refusal:
             ending = refused(refusal.asked, error=refusal.error, echo=refusal.echo, max_bytes=10**6)
             check_sequence(ending.message, first=0)
+        case Continues(previous=previous):
+            assert fields["previous_response_id"] == previous
         case Dead():
             pytest.fail("its sender can be answered")
 

@@ -13,12 +13,13 @@ from tokenbus.bus import Bus, Message
 from tokenbus.errors import NoStreamError, PayloadTooLargeError
 from tokenbus_chassis.delivery import delivery
 from tokenbus_chassis.terminal import FENCE_TYPE, TerminalWriter
-from tokenbus_router.admissions import Admissions
+from tokenbus_router.conversations import Conversations
 from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
 from tokenbus_router.queue_notes import QueueNotes
+from tokenbus_router.records import Records
 from tokenbus_router.routing_table import Found, RoutingTable
 from tokenbus_router.unattended import Unattended
 from tokenbus_schemas import Event, ProviderTable, RequestHeaders, RequestId, WorkOrder, encode
@@ -233,15 +234,17 @@ async def test_a_bug_at_intake_ends_the_request_and_is_logged_without_its_text(
 ) -> None:
     terminal = TerminalWriter(bus, subjects=desk.subjects, stream=desk.stored.results.name)
     ender = Ender(bus, subjects=desk.subjects, terminal=terminal)
+    records = Records(bus, bucket=desk.stored.responses)
     handler = IntakeHandler(
         bus,
         subjects=desk.subjects,
         intake=Intake(lambda: RoutingTable(BrokenTable(), {}, frozenset()), desk.subjects, default_timeout_s=600.0),
         terminal=terminal,
         ender=ender,
-        admissions=Admissions(bus, bucket=f"{desk.subjects.root}_responses"),
+        records=records,
         notes=QueueNotes(bus, subjects=desk.subjects, stream=desk.stored.results.name),
         unattended=Unattended(bus, topology=desk.stored, ender=ender),
+        conversations=Conversations(bus, topology=desk.stored, records=records),
         dead_letters=DeadLetters(bus, subjects=desk.subjects),
     )
     headers = RequestHeaders(RequestId("r1"), CHANNEL).to_wire()

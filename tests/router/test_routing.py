@@ -212,7 +212,6 @@ def test_a_wished_api_that_no_target_has_is_refused(model: str, api: str) -> Non
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"background": True}, "background"),
     ],
 )

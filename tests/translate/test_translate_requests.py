@@ -325,7 +325,6 @@ def test_without_tools_chat_gets_no_parameters_about_them() -> None:
 
 
 _NOT_CHAT: list[tuple[Json, str]] = [
-    ({"previous_response_id": "resp_1"}, "previous_response_id"),
     ({"truncation": "auto"}, "truncation"),
     ({"max_tool_calls": 2}, "max_tool_calls"),
     ({"include": ["reasoning.encrypted_content"]}, "include"),

@@ -48,7 +48,6 @@ CHAT_ONLY: Final[Mapping[str, object]] = {
 """Parameters that Responses does not have, with the value that says nothing."""
 
 RESPONSES_ONLY: Final[Mapping[str, object]] = {
-    "previous_response_id": None,
     "max_tool_calls": None,
     "truncation": "disabled",
     "include": [],
@@ -71,8 +70,9 @@ SHARED: Final = (
 )
 """Parameters that both APIs have under one name."""
 
-OURS: Final = frozenset({"tokenbus", "stream", "stream_options", "background", "model"})
-"""Parameters that say something to Tokenbus, or nothing: answers always stream, and run detached by themselves."""
+OURS: Final = frozenset({"tokenbus", "stream", "stream_options", "background", "model", "previous_response_id"})
+"""Parameters that say something to Tokenbus, or nothing: answers always stream, and run detached by themselves; what a
+conversation said before is in the input."""
 
 LOGPROBS: Final = "message.output_text.logprobs"
 """The value of `include` that stands for Chat's `logprobs: true`."""

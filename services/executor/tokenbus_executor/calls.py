@@ -18,6 +18,7 @@ from tokenbus.errors import StreamFullError
 from tokenbus_executor.errors import UpstreamError
 from tokenbus_executor.failover import Failover, GiveUp, TargetFailure, Try, Wait
 from tokenbus_executor.handover import MAX_HOPS, Moved, hand_over, next_hop
+from tokenbus_executor.history import told_to
 from tokenbus_executor.publisher import EventPublisher
 from tokenbus_executor.reading import read_upstream
 from tokenbus_executor.surroundings import Surroundings
@@ -101,7 +102,8 @@ class Calls:
         try:
             row = self._around.providers.row(target.provider)
             upstream = await self._around.upstreams.upstream(target, row=row)
-            request = upstream_request(request_for(target), target=target, row=row, assembly=self._assembly)
+            asked = told_to(target, request_for(target), order=self._order)
+            request = upstream_request(asked, target=target, row=row, assembly=self._assembly)
         except UpstreamError as error:
             self._failed(position, TargetFailure.of_upstream(error.failure))
             return None

@@ -5,24 +5,25 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from tokenbus.bus import BucketSpec, Bus
+from tokenbus.bus import Bus
 from tokenbus_chassis.broker import ServiceBroker
 from tokenbus_chassis.run import Parts
 from tokenbus_chassis.terminal import TerminalWriter
-from tokenbus_chassis.topology import Topology, class_rank
+from tokenbus_chassis.topology import class_rank
 from tokenbus_chassis.worker import Worker
-from tokenbus_router.admissions import Admissions
 from tokenbus_router.calls import serve_calls
 from tokenbus_router.catalog import Catalog
 from tokenbus_router.catalog_file import CatalogFile
 from tokenbus_router.catalog_keeper import CatalogKeeper
 from tokenbus_router.control import Control
+from tokenbus_router.conversations import Conversations
 from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.deadlines import Deadlines
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
 from tokenbus_router.queue_notes import QueueNotes
+from tokenbus_router.records import Records
 from tokenbus_router.replay import Replay
 from tokenbus_router.settings import RouterSettings
 from tokenbus_router.unattended import Unattended
@@ -45,21 +46,26 @@ async def routing(
     """
     topology = settings.topology()
     subjects = topology.subjects
-    responses = _responses_bucket(topology)
-    keeper = CatalogKeeper(bus, settings=settings, catalog=catalog, file=file or CatalogFile(None), responses=responses)
+    keeper = CatalogKeeper(bus, settings=settings, catalog=catalog, file=file or CatalogFile(None))
     await keeper.establish()
     terminal = TerminalWriter(bus, subjects=subjects, stream=topology.results.name)
     ender = Ender(bus, subjects=subjects, terminal=terminal)
-    admissions = Admissions(bus, bucket=responses.name)
     notes = QueueNotes(bus, subjects=subjects, stream=topology.results.name)
     unattended = Unattended(bus, topology=topology, ender=ender)
+    records = Records(bus, bucket=topology.responses)
     handler = IntakeHandler(
         bus,
         subjects=subjects,
-        intake=Intake(lambda: keeper.in_use.table, subjects, default_timeout_s=settings.request_timeout_s),
+        intake=Intake(
+            lambda: keeper.in_use.table,
+            subjects,
+            default_timeout_s=settings.request_timeout_s,
+            stores=settings.store_responses,
+        ),
         terminal=terminal,
         ender=ender,
-        admissions=admissions,
+        records=records,
+        conversations=Conversations(bus, topology=topology, records=records),
         notes=notes,
         unattended=unattended,
         dead_letters=DeadLetters(bus, subjects=subjects),
@@ -97,12 +103,3 @@ async def routing(
         following = tasks.create_task(keeper.follow())
         yield Parts(workers=[worker, deadlines], broker=broker)
         following.cancel()
-
-
-def _responses_bucket(topology: Topology) -> BucketSpec:
-    """Notes of admitted requests live as long as their results."""
-    return BucketSpec(
-        f"{topology.subjects.root}_responses",
-        ttl_s=topology.limits.results_max_age_s,
-        replicas=topology.limits.replicas,
-    )

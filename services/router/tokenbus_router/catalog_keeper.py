@@ -12,7 +12,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 
-from tokenbus.bus import BucketSpec, Bus
+from tokenbus.bus import Bus
 from tokenbus.error_site import error_site
 from tokenbus.errors import BusError
 from tokenbus_chassis.topology import Topology, ensure_topology
@@ -46,13 +46,10 @@ def _ready(catalog: Catalog) -> CatalogInUse:
 class CatalogKeeper:
     """Made with a catalog that is good; `file` is where it came from and is looked at again."""
 
-    def __init__(
-        self, bus: Bus, *, settings: RouterSettings, catalog: Catalog, file: CatalogFile, responses: BucketSpec
-    ) -> None:
+    def __init__(self, bus: Bus, *, settings: RouterSettings, catalog: Catalog, file: CatalogFile) -> None:
         self._bus = bus
         self._settings = settings
         self._file = file
-        self._responses = responses
         self._problems: tuple[CatalogProblem, ...] = ()
         self._changing = asyncio.Lock()
         self.in_use = _ready(catalog)
@@ -108,7 +105,6 @@ class CatalogKeeper:
     async def _publish(self, catalog: CatalogInUse) -> None:
         topology = self._topology(catalog.catalog)
         await ensure_topology(self._bus, topology)
-        await self._bus.ensure_bucket(self._responses)
         rows = provider_table(catalog.catalog).model_dump_json().encode()
         await self._bus.kv_put(topology.catalog.name, PROVIDERS_KEY, rows)
 

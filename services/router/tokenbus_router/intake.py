@@ -2,6 +2,7 @@
 
 the subject or the identity is unusable    Dead: there is nowhere to answer
 anything else is wrong                     Refused: `response.failed` names the field
+it goes on from an earlier response        Continues: to be decided again, with what was said before
 else                                       Admitted: a work order for the pool of the first target
 """
 
@@ -11,6 +12,7 @@ from typing import Final, NamedTuple, cast
 
 import orjson
 
+from tokenbus_router.conversation import History, is_stored, own_input, record_of
 from tokenbus_router.request_checks import check_parts
 from tokenbus_router.routing import route
 from tokenbus_router.routing_table import RoutingTable
@@ -26,6 +28,7 @@ from tokenbus_schemas import (
     RequestError,
     RequestHeaders,
     RequestId,
+    StoredRequest,
     Subjects,
     Tenant,
     WorkOrder,
@@ -94,6 +97,16 @@ class Admitted:
     """Trace context, passed on."""
     request: Mapping[str, object]
     """The normalised request: the echo, should the work be refused after all."""
+    record: bytes | None
+    """What is kept of it, a `StoredRequest`; None where nothing is to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continues:
+    """It is good so far, and goes on from an earlier response."""
+
+    previous: str
+    """The id of that response, as it was sent."""
 
 
 _CLASSES: Final = ", ".join(PRIORITY_CLASSES)
@@ -107,6 +120,8 @@ class Intake:
     """The one in use: the catalog may change between two requests."""
     subjects: Subjects
     default_timeout_s: float
+    stores: bool = True
+    """Whether responses may be stored at all."""
 
     def identify(self, arrival: Arrival) -> Sender | Dead:
         """Where answers go, whatever the rest of the message is."""
@@ -117,18 +132,29 @@ class Intake:
             return Dead(error.body)
         return Sender(asker, priority_class, request_id, channel)
 
-    def decide(self, arrival: Arrival, *, sender: Sender, now: float) -> Refused | Admitted:
-        """`now`: Unix seconds. Raises nothing, whatever was sent."""
+    def decide(
+        self, arrival: Arrival, *, sender: Sender, now: float, before: History | RequestError | None = None
+    ) -> Refused | Admitted | Continues:
+        """`now`: Unix seconds. `before`: what it continues, or why it can not. Raises nothing, whatever was sent."""
         body = _parse(arrival.payload)
         asked = Asked(sender.tenant, sender.request_id, sender.channel, _model_of(body), arrival.accepted_at)
         try:
-            return self._admit(body, asked=asked, arrival=arrival, priority_class=sender.priority_class, now=now)
+            return self._admit(
+                body, asked=asked, arrival=arrival, priority_class=sender.priority_class, now=now, before=before
+            )
         except RequestError as error:
             return Refused(asked, error.body, _echo(body))
 
     def _admit(
-        self, body: object, *, asked: Asked, arrival: Arrival, priority_class: PriorityClass, now: float
-    ) -> Admitted:
+        self,
+        body: object,
+        *,
+        asked: Asked,
+        arrival: Arrival,
+        priority_class: PriorityClass,
+        now: float,
+        before: History | RequestError | None,
+    ) -> Admitted | Continues:
         headers = parse_request_headers(arrival.headers)
         deadline = self._deadline(arrival, headers=headers, now=now)
         if isinstance(body, RequestError):
@@ -136,6 +162,14 @@ class Intake:
         request = check_request(body)
         check_parts(request)
         routed = route(request, body=_normalised(body), table=self.table())
+        if isinstance(before, RequestError):
+            raise before
+        if request.previous_response_id is not None and before is None:
+            return Continues(request.previous_response_id)
+        said = dict(routed.body) if self.stores else {**routed.body, "store": False}
+        own = own_input(said, before=before)
+        if before is not None:
+            said["input"] = [*before.items, *own]
         order = WorkOrder(
             version=1,
             request_id=asked.request_id,
@@ -147,7 +181,9 @@ class Intake:
             hop=1,
             attempt_base=0,
             model=request.model,
-            request=dict(routed.body),
+            request=said,
+            history=[] if before is None else before.said,
+            published=0,
             dropped=list(routed.dropped),
             targets=list(routed.targets),
             strategy=routed.strategy,
@@ -162,7 +198,8 @@ class Intake:
             payload=_dump(order),
             message_id=f"{asked.tenant}.{asked.request_id}.{order.hop}",
             headers=_trace_context(headers),
-            request=routed.body,
+            request=said,
+            record=_dump(record_of(said, own=own, before=before, asked=asked)) if is_stored(said) else None,
         )
 
     def _address(self, subject: str) -> tuple[Tenant, PriorityClass]:
@@ -222,10 +259,10 @@ def _echo(body: object) -> Mapping[str, object] | None:
         return None
 
 
-def _dump(order: WorkOrder) -> bytes:
+def _dump(model: WorkOrder | StoredRequest) -> bytes:
     # The fields of a pydantic object are its `__dict__`: orjson walks them ten times faster than `model_dump_json`.
     try:
-        return orjson.dumps(vars(order), default=vars)
+        return orjson.dumps(vars(model), default=vars)
     except orjson.JSONEncodeError as error:
         raise RequestError(
             ErrorCode.INVALID_VALUE, "the request is nested too deeply; send at most 200 levels", param=None

@@ -14,15 +14,17 @@ from tokenbus.error_site import error_site
 from tokenbus.errors import PayloadTooLargeError, StreamFullError
 from tokenbus_chassis.delivery import Delivery
 from tokenbus_chassis.terminal import Ended, TerminalWriter
-from tokenbus_router.admissions import Admissions
+from tokenbus_router.conversation import History
+from tokenbus_router.conversations import Conversations
 from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
-from tokenbus_router.intake import Admitted, Arrival, Dead, Intake, Refused, Sender
+from tokenbus_router.intake import Admitted, Arrival, Continues, Dead, Intake, Refused, Sender
 from tokenbus_router.limits import RESERVED_BYTES
 from tokenbus_router.queue_notes import QueueNotes
+from tokenbus_router.records import Records
 from tokenbus_router.unanswered import Asked, cancelled, refused
 from tokenbus_router.unattended import Unattended
-from tokenbus_schemas import ErrorBody, ErrorCode, Subjects
+from tokenbus_schemas import ErrorBody, ErrorCode, RequestError, Subjects
 from tokenbus_schemas.work import WORK_OUTLIVES_S
 
 _log = logging.getLogger(__name__)
@@ -44,9 +46,10 @@ class IntakeHandler:
         intake: Intake,
         terminal: TerminalWriter,
         ender: Ender,
-        admissions: Admissions,
+        records: Records,
         notes: QueueNotes,
         unattended: Unattended,
+        conversations: Conversations,
         dead_letters: DeadLetters,
     ) -> None:
         self._bus = bus
@@ -54,9 +57,10 @@ class IntakeHandler:
         self._intake = intake
         self._terminal = terminal
         self._ender = ender
-        self._admissions = admissions
+        self._records = records
         self._notes = notes
         self._unattended = unattended
+        self._conversations = conversations
         self._dead_letters = dead_letters
         self._connected_at = time.time()
         bus.on_reconnect(self._on_reconnect)
@@ -68,7 +72,7 @@ class IntakeHandler:
         if isinstance(sender, Dead):
             await self._dead_letters.bury(arrival, error=sender.error)
         elif not (self._may_be_known(delivery) and await self._is_known(arrival, sender=sender)):
-            decision = self._decide(arrival, sender=sender)
+            decision = await self._decided(arrival, sender=sender)
             if isinstance(decision, Admitted):
                 await self._hand_on(decision)
             else:
@@ -84,6 +88,7 @@ class IntakeHandler:
         stands = await self._terminal.read(sender.tenant, sender.request_id)
         if isinstance(stands, Ended):
             await self._ender.repeat(_asked(arrival, sender=sender), line=stands.line)
+            await self._keep_late(arrival, sender=sender)
             return True
         note = await self._notes.find(sender.tenant, sender.request_id)
         return note is not None and note.status == "queued"
@@ -91,9 +96,27 @@ class IntakeHandler:
     async def _on_reconnect(self) -> None:
         self._connected_at = time.time()
 
-    def _decide(self, arrival: Arrival, *, sender: Sender) -> Refused | Admitted:
+    async def _keep_late(self, arrival: Arrival, *, sender: Sender) -> None:
+        """A router that handed the request on may have died before it had kept it."""
+        if await self._records.find(sender.tenant, sender.request_id) is None:
+            decision = await self._decided(arrival, sender=sender)
+            if isinstance(decision, Admitted) and decision.record is not None:
+                await self._records.keep(decision.asked, record=decision.record)
+
+    async def _decided(self, arrival: Arrival, *, sender: Sender) -> Refused | Admitted:
+        before: History | RequestError | None = None
+        while isinstance(decision := self._decide(arrival, sender=sender, before=before), Continues):
+            try:
+                before = await self._conversations.before(sender.tenant, decision.previous)
+            except RequestError as error:
+                before = error
+        return decision
+
+    def _decide(
+        self, arrival: Arrival, *, sender: Sender, before: History | RequestError | None
+    ) -> Refused | Admitted | Continues:
         try:
-            return self._intake.decide(arrival, sender=sender, now=time.time())
+            return self._intake.decide(arrival, sender=sender, now=time.time(), before=before)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not leave the request without an end
             _log.error("intake failed", extra={"request_id": sender.request_id, "error": error_site(error)})
             asked = _asked(arrival, sender=sender)
@@ -115,12 +138,13 @@ class IntakeHandler:
         except PayloadTooLargeError as error:
             message = (
                 f"the work order of this request is {error.size} bytes and the bus takes {error.max_payload}; "
-                "send a shorter input"
+                "send a shorter input, or begin a new conversation"
             )
             await self._refuse(Refused(admitted.asked, ErrorBody(ErrorCode.PAYLOAD_TOO_LARGE, message)))
         else:
             # After the work, which waits for nothing. The note last: it says that all before it was done.
-            await self._admissions.note(admitted.asked)
+            if admitted.record is not None:
+                await self._records.keep(admitted.asked, record=admitted.record)
             await self._note(admitted, work_sequence=work.sequence)
 
     async def _note(self, admitted: Admitted, *, work_sequence: int) -> None:

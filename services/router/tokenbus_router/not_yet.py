@@ -18,12 +18,6 @@ class _NotYet:
 
 _ROWS: Final[tuple[_NotYet, ...]] = (
     _NotYet(
-        "previous_response_id",
-        lambda request: request.previous_response_id is not None,
-        ErrorCode.UNSUPPORTED_PARAMETER,
-        "send the whole conversation in `input`",
-    ),
-    _NotYet(
         "background",
         lambda request: request.background,
         ErrorCode.UNSUPPORTED_VALUE,

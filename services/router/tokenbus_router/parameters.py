@@ -187,7 +187,7 @@ PARAMETERS: Final = (
     *(
         _row(name, nothing=nothing, only="responses", has_values=isinstance(nothing, str))
         for name, nothing in RESPONSES_ONLY.items()
-        if name not in ("include", "previous_response_id")  # the latter will be resolved here, whatever the API
+        if name != "include"
     ),
     # What the provider keeps, and for whom.
     _row("metadata", nothing={}),

@@ -19,3 +19,8 @@ class RouterSettings(ServiceSettings):
         default=600.0, gt=0, le=MAX_TIMEOUT_S, description="Time of a request that names none, queueing included."
     )
     router_slots: int = Field(default=256, gt=0, description="Requests that one router works on at once.")
+    store_responses: bool = Field(
+        default=True,
+        description="Whether responses are stored to be read and continued later; false: as if every request said "
+        "`store` false.",
+    )
