@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,8 @@ from typing import Literal
 from tokenbus.bus import Bus
 from tokenbus_toolkit import JournalTimes, ServiceName, ToolContext, tool, tool_host
 
-Moment = Literal["before effect", "after effect", "before reply", "never"]
+Moment = Literal["before effect", "after effect", "before reply", "never", "from outside"]
+"""`from outside`: somebody else kills it; it takes its time, so that a kill finds it at work."""
 
 
 def die_once(counter: Path) -> None:
@@ -51,6 +53,8 @@ async def main(url: str, root: str, lease_s: float) -> None:
             if moment == "before effect":
                 die_once(counter)
             take_effect(counter, context.key)
+            if moment == "from outside":
+                time.sleep(0.02)
             if moment == "after effect":
                 die_once(counter)
             if moment == "before reply":

@@ -3,16 +3,15 @@
 import asyncio
 import json
 import random
-import sys
 import time
-from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
 from tests.chaos import often
 from tests.toolkit.conftest import Calling
+from tests.toolkit.workers import StartWorker, effects, workers
 from tokenbus.bus import Bus
 from tokenbus.tool_caller import CallerTimes, tool_caller
 from tokenbus_schemas import Subjects
@@ -23,31 +22,9 @@ pytestmark = pytest.mark.chaos
 RUNS = range(often(1, chaos=35))
 """Of six kinds: 210 kills at full length."""
 KILLING_S = often(3, chaos=60)
-LEASE_S = 1.0
-WORKER = Path(__file__).with_name("dying_worker.py")
-StartWorker = Callable[[], Awaitable[asyncio.subprocess.Process]]
 
 
-@pytest.fixture
-async def worker(nats_url: str, root: str) -> AsyncGenerator[StartWorker]:
-    """Starts a worker and waits until it serves."""
-    started: list[asyncio.subprocess.Process] = []
-
-    async def start() -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(WORKER), nats_url, root, str(LEASE_S), stdout=asyncio.subprocess.PIPE
-        )
-        started.append(process)
-        assert process.stdout is not None
-        async with asyncio.timeout(60):
-            assert await process.stdout.readline() == b"READY\n"
-        return process
-
-    yield start
-    for process in started:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+worker = pytest.fixture(workers)
 
 
 @pytest.fixture
@@ -55,10 +32,6 @@ async def impatient(bus: Bus, subjects: Subjects) -> AsyncGenerator[Calling]:
     """Sends a call again after half a second: these tools are quick."""
     async with tool_caller(bus, subjects, times=CallerTimes(silence_s=0.5)) as caller:
         yield Calling(caller, subjects)
-
-
-def effects(counter: Path) -> Counter[str]:
-    return Counter(counter.read_text().split()) if counter.exists() else Counter()
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -70,7 +43,7 @@ async def test_killed_host_never_makes_a_call_take_effect_twice(
     worker: StartWorker, impatient: Calling, tmp_path: Path, moment: str, outcome: str, times: int, run: int
 ) -> None:
     counter = tmp_path / f"effects-{run}"
-    workers = [await worker(), await worker()]
+    hosts = [await worker(), await worker()]
     call = impatient.make("once", json.dumps({"moment": moment, "counter": str(counter)}))
 
     result = await impatient.send(call)
@@ -78,7 +51,7 @@ async def test_killed_host_never_makes_a_call_take_effect_twice(
 
     assert (result.outcome, effects(counter)[call.key]) == (outcome, times)
     assert again == result.model_copy(update={"replayed": True})
-    assert sum(process.returncode is not None for process in workers) == 1
+    assert sum(process.returncode is not None for process in hosts) == 1
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -103,7 +76,7 @@ async def test_kills_at_any_moment_neither_double_nor_hide_an_effect(
     """Calls go on while hosts die and come back: each has one effect, or says that its outcome is unknown."""
     counter = tmp_path / "effects"
     arguments = json.dumps({"moment": "never", "counter": str(counter)})
-    workers = [await worker(), await worker()]
+    hosts = [await worker(), await worker()]
     results: dict[str, ToolResult] = {}
     ended = time.monotonic() + KILLING_S
 
@@ -118,9 +91,9 @@ async def test_kills_at_any_moment_neither_double_nor_hide_an_effect(
         for lane in range(8):
             group.create_task(calls(lane))
         while time.monotonic() < ended:
-            victim = workers.pop(random.randrange(len(workers)))
+            victim = hosts.pop(random.randrange(len(hosts)))
             victim.kill()
-            workers.append(await worker())
+            hosts.append(await worker())
 
     counted = effects(counter)
     assert len(results) > 100
