@@ -91,12 +91,12 @@ class Delivery:
     async def in_progress(self) -> None:
         """Restarts ack_wait. The worker does it by itself for every delivery in hand."""
         if not self.settled:
-            await self._bus.publish(self._reply, _IN_PROGRESS)
+            await self._bus.publish(self._reply, _IN_PROGRESS, linger=True)
 
     async def _settle(self, verdict: bytes) -> None:
         if not self.settled:
             self.settled = True
-            await self._bus.publish(self._reply, verdict)
+            await self._bus.publish(self._reply, verdict, linger=True)
 
 
 def delivery(message: Message, *, bus: Bus) -> Delivery:

@@ -12,7 +12,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
@@ -166,38 +166,43 @@ class Worker:
         before = self._subscription
         self._inbox = self._bus.new_inbox()
         self._book.reset()
-        self._subscription = await self._bus.subscribe(f"{self._inbox}.*.*", self._on_message)
+        self._subscription = await self._bus.subscribe_inline(f"{self._inbox}.*.*", self._on_message)
         await self._heartbeat()
         await self._pull()
         if before is not None:
             await before.drain()
 
-    async def _on_message(self, message: Message) -> None:
+    def _on_message(self, message: Message) -> None:
         if message.reply:
-            await self._on_delivery(delivery(message, bus=self._bus))
+            self._on_delivery(delivery(message, bus=self._bus))
         elif message.subject.startswith(self._inbox):
             self._on_status(message)
-        await self._pull()
+        # `_tend` asks for more in the turn after the handler's first: what that one sends goes first.
+        asyncio.get_running_loop().call_soon(self._wake.set)
 
-    async def _on_delivery(self, arrived: Delivery) -> None:
+    def _on_delivery(self, arrived: Delivery) -> None:
         queue = self._queue_numbers.get(arrived.consumer)  # None: it is not served any more
         if queue is None or not self._book.delivered(queue, waiting=arrived.waiting):
-            await self._hand_back(arrived)
+            self._start(self._hand_back(arrived))
             return
         running, _ = self._in_hand.get(arrived.identity, (None, None))
-        if running is None and not self._stopping and self._tasks is not None:
-            self._in_hand[arrived.identity] = arrived, self._tasks.create_task(self._handle(arrived))
+        if running is None and not self._stopping:
+            self._in_hand[arrived.identity] = arrived, self._start(self._handle(arrived))
             return
         self._book.finished(self._rank(arrived.consumer))
         if running is None:
-            await self._hand_back(arrived)
+            self._start(self._hand_back(arrived))
         elif running.settled:
             # The settlement was lost, or is on its way; the handler is about to end.
-            await self._hand_back(arrived, delay_s=self._retry_delay_s(arrived.attempt))
+            self._start(self._hand_back(arrived, delay_s=self._retry_delay_s(arrived.attempt)))
         else:
             # The server lost sight of us for longer than ack_wait; the message is still being worked on right here.
             running.renew(arrived)
-            await self._heartbeat()
+            self._start(self._heartbeat())
+
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        assert self._tasks is not None, "nothing is subscribed before `running`"
+        return self._tasks.create_task(work)
 
     def _on_status(self, message: Message) -> None:
         _, queue, number = message.subject.rsplit(".", 2)

@@ -11,7 +11,6 @@ What a caller may rely on:
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from nats import errors
@@ -31,10 +30,10 @@ from tokenbus.errors import (
     PayloadTooLargeError,
 )
 from tokenbus.nats_client import NatsClient
+from tokenbus.nats_shortcuts import NO_HEADERS
 
 _log = logging.getLogger(__name__)
 
-_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _HEADER_FRAME_BYTES: Final = len(b"NATS/1.0\r\n\r\n")
 _HEADER_LINE_BYTES: Final = len(b": \r\n")
 
@@ -55,7 +54,7 @@ class Subscription:
     """Interest in a subject, until `unsubscribe` or `drain`. Both may be called twice; the second does nothing."""
 
     def __init__(self, subscription: NatsSubscription, *, client: NatsClient, active: "set[Subscription]") -> None:
-        self._subscription = subscription
+        self.of_nats = subscription
         self._client = client
         self._active = active
         active.add(self)
@@ -64,9 +63,9 @@ class Subscription:
         """No further callbacks: messages received and not yet handled are discarded."""
         self._active.discard(self)
         try:
-            await self._subscription.unsubscribe()
+            await self.of_nats.unsubscribe()
         except (errors.BadSubscriptionError, errors.ConnectionClosedError, errors.ConnectionDrainingError):
-            self._client.forget(self._subscription)
+            self._client.forget(self.of_nats)
 
     async def drain(self, *, timeout_s: float = 5.0) -> None:
         """No further messages, and every one already received is handled when this returns.
@@ -76,11 +75,11 @@ class Subscription:
         try:
             if self._client.is_connected:
                 async with asyncio.timeout(timeout_s):
-                    await self._subscription.drain()
+                    await self.of_nats.drain()
         except (errors.BadSubscriptionError, errors.ConnectionClosedError):
             pass  # ended already
         except (TimeoutError, errors.Error) as error:
-            extra = {"subject": self._subscription.subject, "error": error_site(error)}
+            extra = {"subject": self.of_nats.subject, "error": error_site(error)}
             _log.warning("a subscription was not drained in time", extra=extra)
         finally:
             await self.unsubscribe()
@@ -162,9 +161,15 @@ class CoreBus:
         return self._client.new_inbox()
 
     async def publish(
-        self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None, reply: str = ""
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        reply: str = "",
+        linger: bool = False,
     ) -> None:
-        """Send and forget.
+        """Send and forget. `linger`: it may wait a few milliseconds for another message to travel with.
 
         Raises `PayloadTooLargeError` before anything is sent, `BusOverflowError` when too much is unsent,
         `BusClosedError`, and `ValueError` for an impossible subject or header name. A cancel means: it was not sent.
@@ -175,7 +180,8 @@ class CoreBus:
         while self._client.pending_data_size > self._options.high_water_bytes and self._client.is_connected:
             await self._catch_up()
         try:
-            await self._client.publish(subject, payload, reply, headers)
+            send = self._client.publish_lingering if linger else self._client.publish
+            await send(subject, payload, reply, headers)
         except errors.Error as error:
             raise self._translated(error, subject=subject, payload=payload) from error
 
@@ -195,7 +201,7 @@ class CoreBus:
             raise BusTimeoutError(f"request to {subject}", timeout_s=timeout_s) from error
         except errors.Error as error:
             raise self._translated(error, subject=subject, payload=payload) from error
-        return Message(answer.subject, answer.data, answer.headers or _NO_HEADERS, answer.reply)
+        return Message(answer.subject, answer.data, answer.headers or NO_HEADERS, answer.reply)
 
     async def subscribe(self, subject: str, callback: MessageCallback, *, queue: str = "") -> Subscription:
         """Call `callback` with each message, one after another; with `queue`, share them with others of that name.
@@ -207,7 +213,7 @@ class CoreBus:
         async def deliver(received: Msg) -> None:
             try:
                 pending = callback(
-                    Message(received.subject, received.data, received.headers or _NO_HEADERS, received.reply)
+                    Message(received.subject, received.data, received.headers or NO_HEADERS, received.reply)
                 )
                 if pending is not None:
                     await pending
@@ -225,6 +231,21 @@ class CoreBus:
         except errors.Error as error:
             raise self._translated(error, subject=subject, payload=b"") from error
         return Subscription(subscribed, client=self._client, active=self._subscriptions)
+
+    async def subscribe_inline(self, subject: str, callback: Callable[[Message], None]) -> Subscription:
+        """As `subscribe`, for a callback that is short and never waits: it is called in the task that reads the
+        connection, which spares each message a queue and a turn of the event loop.
+        """
+
+        def deliver(subject: str, data: bytes, headers: Mapping[str, str], reply: str) -> None:
+            try:
+                callback(Message(subject, data, headers, reply))
+            except Exception as error:  # noqa: BLE001 - the outermost edge of a callback
+                _log.error("a message callback failed", extra={"subject": subject, "error": error_site(error)})
+
+        subscription = await self.subscribe(subject, callback)
+        self._client.call_inline(subscription.of_nats, deliver)
+        return subscription
 
     async def flush(self, *, timeout_s: float | None = None) -> None:
         """The server has received all that was published before, and knows every subscription. Says nothing of storage.

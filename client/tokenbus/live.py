@@ -50,7 +50,7 @@ class LiveEvents:
 async def live_events(bus: Bus, *, subjects: Subjects, tenant: Tenant, buffer_bytes: int) -> AsyncGenerator[LiveEvents]:
     """Subscribed while inside, on a random channel."""
     live = LiveEvents(Channel(secrets.token_hex(8)), buffer_bytes=buffer_bytes)
-    subscription = await bus.subscribe(subjects.channel_events(tenant, live.channel), live.receive)
+    subscription = await bus.subscribe_inline(subjects.channel_events(tenant, live.channel), live.receive)
     forget = bus.on_reconnect(live.mark_lost)
     try:
         yield live

@@ -17,15 +17,16 @@ Read in nats-py 2.16.0, `nats/aio/client.py`:
 import asyncio
 
 from nats import errors
-from nats.aio.client import PING_PROTO, Client, Srv
+from nats.aio.client import PING_PROTO, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
 from tokenbus.nats_parser import TolerantParser, as_text
+from tokenbus.nats_shortcuts import QuickClient
 
 
-class NatsClient(Client):
+class NatsClient(QuickClient):
     """See the module's text. Reconnects whatever the server says; closed only by `close()`."""
 
     _pongs: "list[asyncio.Future[bool]]"
@@ -68,8 +69,8 @@ class NatsClient(Client):
 
     def _cut(self) -> None:
         """Drop the connection with all that is on its way."""
-        writer = getattr(self._transport, "_io_writer", None)
-        if isinstance(writer, asyncio.StreamWriter):
+        writer = self._writer()
+        if writer is not None:
             writer.transport.abort()
 
     async def _attempt_reconnect(self) -> None:

@@ -3,6 +3,7 @@
 A target without an entry works. Entries expire by themselves some time after they have lost their meaning.
 """
 
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,6 +54,7 @@ class CoolDown(BaseModel):
         return Standing("half_open", 0.0)
 
 
+@lru_cache(maxsize=4096)
 def cooldown_key(provider: str, *, api: Api, model: str) -> str:
     """The entry's key: names as they are, with `=2E` and the like for what a key can not hold."""
     return f"{provider}.{api}.{''.join(map(_escaped, model)) or '='}"

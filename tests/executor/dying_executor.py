@@ -40,13 +40,19 @@ class DyingBus(Bus):
     signal: int
 
     async def publish(
-        self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None, reply: str = ""
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        reply: str = "",
+        linger: bool = False,
     ) -> None:
         is_event = ".events." in subject
         outputs = is_event and b'"function_call_output"' in payload and b'"response.completed"' not in payload
         if outputs:
             await self._reach("outputs_in_hand", subject)
-        await super().publish(subject, payload, headers=headers, reply=reply)
+        await super().publish(subject, payload, headers=headers, reply=reply, linger=linger)
         if ".tools." in subject:
             await self._reach("calls_sent", payload.decode())
         if outputs:

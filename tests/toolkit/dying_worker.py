@@ -39,11 +39,17 @@ class DyingBus(Bus):
     dies_for: Path | None = None
 
     async def publish(
-        self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None, reply: str = ""
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        reply: str = "",
+        linger: bool = False,
     ) -> None:
         if self.dies_for is not None and payload.startswith(b'{"type":"result"'):
             die_once(self.dies_for)
-        await super().publish(subject, payload, headers=headers, reply=reply)
+        await super().publish(subject, payload, headers=headers, reply=reply, linger=linger)
 
 
 async def main(url: str, root: str, lease_s: float) -> None:
