@@ -25,7 +25,7 @@ async def get_stock(
 
 
 @tool(idempotent=True, timeout_s=5)
-async def get_time(
+async def local_time(
     zone: Annotated[str, Field(description="A name of the IANA time zone database.", examples=["Asia/Tokyo"])],
 ) -> str:
     """The current date and time in a time zone."""

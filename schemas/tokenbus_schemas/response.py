@@ -73,7 +73,11 @@ class Response(BaseModel):
     error: ResponseErrorInfo | None = None
     incomplete_details: dict[str, Any] | None = None
     metadata: dict[str, str] | None = None
-    tokenbus: dict[str, Any] = Field(default_factory=dict, description="Which target answered, and on which attempt.")
+    tokenbus: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Which target answered, and on which attempt. `functions`: names of the functions that may be run "
+        "on the bus; a call of one is the client's only if the ended response has no output of it.",
+    )
 
     @property
     def output_text(self) -> str:

@@ -38,6 +38,8 @@ _item = st.one_of(
     st.tuples(st.just("custom"), st.lists(_text, max_size=3)),
     st.tuples(st.just("search"), st.just([])),
 )
+_item_with_tools = st.one_of(_item, st.tuples(st.just("run"), st.lists(_text, max_size=3)))
+"""Where functions may be run on the bus."""
 _ending = st.sampled_from(
     [Ending("completed"), Ending("incomplete", "max_output_tokens"), Ending("incomplete", "content_filter")]
 )
@@ -48,8 +50,8 @@ def _write(assembly: ResponseAssembly, kind: str, pieces: list[str], *, choice: 
     if kind == "search":
         assembly.append_item({"type": "web_search_call", "action": {"type": "search", "query": "q"}})
         return
-    if kind in ("call", "custom"):
-        item_type = "function_call" if kind == "call" else "custom_tool_call"
+    if kind in ("call", "custom", "run"):
+        item_type = "custom_tool_call" if kind == "custom" else "function_call"
         item = assembly.open_item({"type": item_type, "call_id": None, "name": "look", **label})
         text = item.texts[0]
     elif kind in ("reasoning", "summary"):
@@ -61,6 +63,9 @@ def _write(assembly: ResponseAssembly, kind: str, pieces: list[str], *, choice: 
     for piece in pieces:
         text.write(piece)
     item.close("completed")
+    if kind == "run":
+        call_id = assembly.output[-1]["call_id"]
+        assembly.append_item({"type": "function_call_output", "call_id": call_id, "output": "42", **label})
 
 
 @st.composite
@@ -68,10 +73,12 @@ def _answers(draw: st.DrawFn) -> Callable[[ResponseAssembly], list[Event]]:
     """A function that writes one random answer into an assembly and returns its events."""
     choices = draw(st.integers(1, 3))
     label = st.none() if choices == 1 else st.integers(0, choices - 1)
-    items = draw(st.lists(st.tuples(_item, label), max_size=6))
+    functions = draw(st.sampled_from([[], ["look"]]))
+    items = draw(st.lists(st.tuples(_item_with_tools if functions else _item, label), max_size=6))
     ending = draw(_ending)
 
     def write(assembly: ResponseAssembly) -> list[Event]:
+        assembly.extension["functions"] = functions
         for (kind, pieces), choice in items:
             _write(assembly, kind, pieces, choice=choice)
         assembly.add_usage(USAGE)
@@ -280,6 +287,20 @@ def test_a_call_that_was_answered_on_the_bus_is_not_the_clients_to_run(assemble:
     completion: Json = chat_completion(lines[-1].data["response"], HEAD)
     assert completion["choices"][0]["finish_reason"] == "stop"
     assert "tool_calls" not in completion["choices"][0]["message"]
+
+
+def test_a_call_that_the_bus_may_run_is_told_when_it_is_known_to_be_the_clients(assemble: Assemble) -> None:
+    assembly = assemble()
+    assembly.extension["functions"] = ["look"]
+    _write(assembly, "run", ["{}"], choice=None)
+    _write(assembly, "text", ["One more:"], choice=None)
+    _write(assembly, "call", ['{"a":', "1}"], choice=None)
+    chunks = _chunks(_lines(assembly.take() + assembly.finish(Ending("completed"), now=1)))
+    deltas = [entry["delta"] for chunk in chunks for entry in chunk["choices"]]
+    assert [delta["content"] for delta in deltas if delta.get("content")] == ["One more:"]
+    calls = [call for delta in deltas for call in delta.get("tool_calls", [])]
+    assert [(call["index"], call["function"]["arguments"]) for call in calls] == [(0, ""), (0, '{"a":1}')]
+    assert chunks[-2]["choices"][0]["finish_reason"] == "tool_calls"
 
 
 def test_a_failed_or_cancelled_answer_ends_without_a_finish_reason(assemble: Assemble) -> None:

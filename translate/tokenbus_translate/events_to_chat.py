@@ -8,7 +8,9 @@ Rules:
    its id and name, the others only pieces of its arguments.
 3. What an item's deltas left out comes with its `done` event. When events were lost for good, nothing more is told
    before the terminal event, which has the whole text: then the rest follows, once.
-4. A failed or cancelled response has no chunk: what a client is told then is the business of whoever writes the body.
+4. A function that may be run on the bus (`tokenbus.functions` of the response) is the client's to call only if nobody
+   ran it. That shows in the end, so all calls are told then, in one piece, in their order, without those answered.
+5. A failed or cancelled response has no chunk: what a client is told then is the business of whoever writes the body.
 
 A delta costs one parse; everything around its text is encoded when its item is opened. Pure.
 """
@@ -21,6 +23,8 @@ from tokenbus_schemas.vocabulary import REWOUND
 from tokenbus_translate.json_value import JsonObject, as_index, as_object, as_objects, as_text, parse_object
 from tokenbus_translate.response_to_chat import (
     ChatHead,
+    answered_calls,
+    bus_functions,
     chat_annotation,
     chat_call,
     chat_usage,
@@ -48,6 +52,7 @@ _CALLS: Final = {
     "function_call": ("response.function_call_arguments.delta", "function", "arguments"),
     "custom_tool_call": ("response.custom_tool_call_input.delta", "custom", "input"),
 }
+_CREATED: Final = "response.created"
 _DELTAS: Final = frozenset({*_TEXTS, *(row[0] for row in _CALLS.values())})
 _PLACE: Final = b'"@@"'
 
@@ -81,6 +86,7 @@ class EventsToChat:
         self._item_choices: dict[int, int] = {}
         self._begun = 0
         self._call_counts: dict[int, int] = {}
+        self._functions: frozenset[str] = frozenset()
         self._has_gap = False
         self.rewound = False
         """The answer was begun anew. A chat stream can not take back what it told: nothing follows, not even an end."""
@@ -98,6 +104,8 @@ class EventsToChat:
             self.rewound = True
         elif line.is_terminal:
             return self._end((parse_object(line.raw) or {}).get("response"))
+        elif event_type == _CREATED:
+            self._functions = bus_functions((parse_object(line.raw) or {}).get("response"))
         elif event_type.startswith(("response.output_item.", "response.output_text.annotation.")) and not self._has_gap:
             return self._other(event_type, parse_object(line.raw) or {})
         return []
@@ -126,9 +134,15 @@ class EventsToChat:
             return [] if annotation is None else [self._choice(choice, {"annotations": [annotation]})]
         item = as_object(event.get("item")) or {}
         self._item_choices[index] = choice_of(item)
+        if self._is_open_question(item):
+            return []
         if event_type == "response.output_item.added":
             return self._item_added(index, item)
         return self._complete(index, item)
+
+    def _is_open_question(self, item: JsonObject) -> bool:
+        """A call, and it is not known yet whose."""
+        return bool(self._functions) and item.get("type") in _CALLS
 
     def _item_added(self, index: int, item: JsonObject) -> list[bytes]:
         chunks: list[bytes] = []
@@ -188,8 +202,10 @@ class EventsToChat:
         if response.get("status") not in ("completed", "incomplete"):
             return []
         chunks: list[bytes] = []
-        if self._has_gap:
-            for index, item in enumerate(as_objects(response.get("output"))):
+        output = as_objects(response.get("output"))
+        answered = answered_calls(output)
+        for index, item in enumerate(output):
+            if (self._has_gap or self._is_open_question(item)) and item.get("call_id") not in answered:
                 chunks += self._complete(index, item)
         for choice, items in choice_items(response).items():
             self._begin(choice, content=None, chunks=chunks)

@@ -91,12 +91,24 @@ def finish_reason(response: JsonObject, items: Iterable[JsonObject]) -> FinishRe
 def open_calls(items: Iterable[JsonObject]) -> list[JsonObject]:
     """The calls that the client is to run, in order."""
     items = list(items)
-    answered = {item.get("call_id") for item in items if str(item.get("type")).endswith("_call_output")}
+    answered = answered_calls(items)
     return [
         item
         for item in items
         if item.get("type") in ("function_call", "custom_tool_call") and item.get("call_id") not in answered
     ]
+
+
+def answered_calls(items: Iterable[JsonObject]) -> set[str]:
+    """The ids of the calls whose outputs are among the items."""
+    outputs = (item for item in items if str(item.get("type")).endswith("_call_output"))
+    return {call_id for item in outputs if (call_id := as_text(item.get("call_id"))) is not None}
+
+
+def bus_functions(response: object) -> frozenset[str]:
+    """The functions that may be run on the bus in this answer, so that a call of them may not be the client's."""
+    extension = as_object((as_object(response) or {}).get("tokenbus")) or {}
+    return frozenset(name for name in as_list(extension.get("functions")) if isinstance(name, str))
 
 
 def chat_call(item: JsonObject) -> JsonObject:

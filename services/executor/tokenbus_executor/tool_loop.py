@@ -71,6 +71,8 @@ class ToolLoop:
         self._tools = tools
         self._most = tools.limits.rounds if order.max_tool_rounds is None else order.max_tool_rounds
         self._functions = runnable(order.request) if self._most else frozenset[str]()
+        if self._functions:
+            assembly.extension["functions"] = sorted(self._functions)
         self._resumption: Resumption | None = None
         self._resumable = True
         self._run: ToolRun | None = None
