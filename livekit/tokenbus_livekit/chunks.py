@@ -34,7 +34,7 @@ class AnswerChunks:
     def finish(self, response: Response) -> list[ChatChunk]:
         """Text that had been lost, tool calls, usage. Raises `TextLostError`."""
         rest = self._text.finish(response)
-        if rest is None and self._text.has_gap:
+        if rest is None and self._text.in_doubt:
             raise TextLostError(response)
         chunks = self._said(rest or "")
         if calls := open_calls(response):
