@@ -8,8 +8,11 @@ import pytest
 from tests.conftest import eventually
 from tests.executor.conftest import Desk, StartExecutor, provider
 from tests.executor.test_executor_failover import asked, called, first, second
-from tokenbus_schemas import CoolDown, Target, cooldown_key
+from tokenbus_executor.cooldowns import CoolDowns
+from tokenbus_executor.failover import CoolingPolicy
+from tokenbus_schemas import CoolDown, ErrorCode, Target, cooldown_key
 from tokenbus_simulator import Fault, Script, Simulator
+from tokenbus_translate import failure
 
 
 @pytest.fixture
@@ -117,8 +120,8 @@ async def test_after_the_cool_down_one_request_tries_the_target_and_its_end_deci
         await fail_three_times(two, simulator, script=SERVER_ERROR)
         await until_half_open(two, first())
         simulator.record.clear()
-        orders = [two.order(first(), second("sim;rate=50;tokens=10")) for _ in range(8)]
-        simulator.then(*[Script(tokens_per_s=50, tokens=10)] * 8)
+        orders = [two.order(first(), second("sim;rate=50;tokens=10")) for _ in range(50)]
+        simulator.then(*[Script(tokens_per_s=50, tokens=10)] * 50)
         for order in orders:
             await two.send(order)
         for order in orders:
@@ -161,6 +164,55 @@ async def test_a_trial_that_is_cancelled_leaves_the_target_to_the_next_request(
         await asked(two, first(), second())
 
     assert called(simulator) == ["sim"]
+
+
+async def test_a_trial_whose_executor_died_leaves_the_target_to_another_request(
+    two: Desk, simulator: Simulator, start_executor: StartExecutor
+) -> None:
+    now = time.time()
+    dead = CoolDown(
+        provider="first",
+        model="sim",
+        api="responses",
+        code="upstream_error",
+        failures=3,
+        opened=1,
+        failed_at=now - 10,
+        until=now - 5,
+        probe="default.dead.1",
+        probe_until=now + 1.0,
+    )
+    key = cooldown_key("first", api="responses", model="sim")
+    await two.bus.kv_put(two.stored.cooldown.name, key, dead.model_dump_json().encode())
+    async with start_executor():
+        events = await asked(two, first())
+
+    assert events[-1]["type"] == "response.completed"
+    assert time.time() >= dead.probe_until
+    assert await entry(two, first()) is None
+
+
+async def test_a_claim_lasts_as_long_as_its_request_and_its_executor(two: Desk) -> None:
+    """Whatever the model's budget is: an executor that is gone does not renew it."""
+    policy = CoolingPolicy(failures=1, first_s=0.05, lease_s=0.6)
+    bucket = two.stored.cooldown.name
+    mine, other = (CoolDowns(two.bus, bucket=bucket, policy=policy, clock=time.time) for _ in range(2))
+    watches = [await two.bus.kv_watch(bucket, one.on_change) for one in (mine, other)]
+    await mine.fail(first(), failure=failure(ErrorCode.UPSTREAM_ERROR, "x"))
+    await eventually(lambda: other.standing(first()).state == "half_open")
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(mine.keep_claims())
+        assert await mine.claim(first(), probe="one")
+        claimed_at = time.time()
+        while time.time() < claimed_at + 1.5:
+            await other.change_within(0.1)
+            assert other.standing(first()).state == "probing"
+        assert not await other.claim(first(), probe="two")
+        keeping.cancel()
+    await eventually(lambda: other.standing(first()).state == "half_open")
+    assert await other.claim(first(), probe="two")
+    for watch in watches:
+        await watch.stop()
 
 
 async def test_requests_without_another_target_wait_and_follow_the_trial_once_it_shows_life(

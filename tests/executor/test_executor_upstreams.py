@@ -1,6 +1,7 @@
 """Calls to providers at their edges: budgets of rows and targets, retry times, answers that are no stream."""
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
@@ -23,15 +24,26 @@ ROW = ProviderRow(name="lab", base_url="http://x", pool=POOL)
         ({"retry-after": "3"}, 3.0),
         ({"retry-after": "0.5"}, 0.5),
         ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
-        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": " 2 "}, 2.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT"}, 30.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:27:00 GMT"}, 0.0),
+        ({"retry-after": "Wed, 21 Oct 2026 09:00:20 GMT", "date": "Wed, 21 Oct 2026 09:00:00 GMT"}, 20.0),
+        ({"retry-after": "Wed, 21 Oct 2099 07:28:30 GMT"}, 86_400.0),
+        ({"retry-after": "1e9"}, 86_400.0),
+        ({"retry-after": "inf"}, 86_400.0),
         ({"retry-after": "-1"}, None),
+        ({"retry-after": "-inf"}, None),
         ({"retry-after": "nan"}, None),
-        ({"retry-after": "1e9"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "Wed, 99 Oct 2026 07:28:30 GMT"}, None),
+        ({"retry-after-ms": "-5", "retry-after": "3"}, 3.0),
+        ({"retry-after-ms": "soon", "retry-after": "3"}, 3.0),
         ({}, None),
     ],
 )
 def test_only_sensible_retry_times_are_kept(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after_s(headers) == seconds
+    now = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
+    assert retry_after_s(headers, now=now) == seconds
 
 
 @pytest.mark.parametrize(
@@ -50,7 +62,7 @@ def test_exceptions_before_the_answer_have_their_codes(error: Exception, code: s
 
 
 def test_a_page_of_a_proxy_is_not_quoted() -> None:
-    failure = refusal(502, headers={}, body=b"<html>secret</html>")
+    failure = refusal(502, headers={}, body=b"<html>secret</html>", now=0.0)
 
     assert (failure.code, "secret" in failure.message) == ("upstream_unavailable", False)
 
@@ -128,3 +140,13 @@ async def test_an_answer_in_one_piece_becomes_a_stream(
     assert events[-1]["type"] == "response.completed"
     assert text_of(events) == "Hello."
     assert events[-1]["response"]["usage"]["output_tokens"] == 2
+
+
+async def test_choices_that_the_row_asks_for_are_choices(
+    desk: Desk, simulator: Simulator, start_executor: StartExecutor
+) -> None:
+    await desk.publish_providers(provider(simulator, body={"n": 2}))
+    async with start_executor():
+        events = await desk.ask("sim;tokens=3", api="chat_completions")
+
+    assert [item["type"] for item in events[-1]["response"]["output"]] == ["message", "message"]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.executor.conftest import target
-from tokenbus_executor.failover import CoolingPolicy, Latencies, after_failure, claimed, released, shown_life
+from tokenbus_executor.failover import CoolingPolicy, Latencies, after_failure, claimed, released, renewed, shown_life
 from tokenbus_executor.failover.cooling import ended_well
 from tokenbus_executor.failover.latencies import FORGET_S
 from tokenbus_executor.failover.rules import RULES
@@ -54,6 +54,14 @@ def test_a_named_time_counts_even_where_it_is_longer() -> None:
     assert failed(None, named).until == NOW + 600
 
 
+def test_a_server_that_names_a_time_is_left_alone_for_it_at_once() -> None:
+    overloaded = reported_failure(None, status=503, retry_after_s=20)
+    entry = failed(None, overloaded)
+
+    assert entry.until == NOW + 20
+    assert failed(None, reported_failure(None, status=503)).until == 0
+
+
 def test_failures_while_it_cools_down_do_not_lengthen_it() -> None:
     entry = cooled()
 
@@ -82,16 +90,20 @@ def test_one_request_claims_a_target_that_has_cooled_down() -> None:
     assert probing.standing(now=NOW + 10).state == "probing"
     assert claimed(probing, probe="b", now=NOW + 14, lease_s=5) is None
     assert claimed(probing, probe="b", now=NOW + 15, lease_s=5) is not None
+    going_on = renewed(probing, probe="a", now=NOW + 14, lease_s=5)
+    assert going_on is not None
+    assert claimed(going_on, probe="b", now=NOW + 18, lease_s=5) is None
+    assert renewed(probing, probe="b", now=NOW + 14, lease_s=5) is None
 
 
 def test_its_first_event_puts_the_target_on_probation() -> None:
     probing = claimed(cooled(), probe="a", now=NOW + 10, lease_s=5)
     assert probing is not None
-    alive = shown_life(probing, probe="a", until=NOW + 300)
+    alive = shown_life(probing, probe="a", now=NOW, lease_s=300)
     assert alive is not None
 
     assert alive.standing(now=NOW + 200).state == "probation"
-    assert shown_life(probing, probe="b", until=NOW + 300) is None
+    assert shown_life(probing, probe="b", now=NOW, lease_s=300) is None
     assert not ended_well(alive, probe=None, now=NOW + 20)
     assert not ended_well(alive, probe="b", now=NOW + 20)
     assert ended_well(alive, probe="a", now=NOW + 20)

@@ -39,6 +39,7 @@ class ChatDialect:
     """Where it wants the reasoning of earlier assistant messages back; None: it must not be sent."""
     developer_role: Literal["developer", "system"] = "developer"
     stream_options: Mapping[str, object] = field(default_factory=lambda: {"include_usage": True})
+    """Empty: none are sent."""
 
 
 def to_responses(body: Mapping[str, object]) -> JsonObject:
@@ -84,7 +85,8 @@ def to_chat(body: Mapping[str, object], *, model: str, dialect: ChatDialect | No
         developer_role=dialect.developer_role,
     )
     chat: JsonObject = {"model": model, "messages": messages, "stream": True}
-    chat["stream_options"] = dict(dialect.stream_options)
+    if dialect.stream_options:
+        chat["stream_options"] = dict(dialect.stream_options)
     chat |= {name: given[name] for name in (*SHARED, *CHAT_ONLY) if name in given}
     if chat.get("store") is False:
         del chat["store"]  # Chat's default, which compatible servers need not know

@@ -33,6 +33,7 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
             repair=pools.ensure,
         )
         async with asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(pools.follow(worker))
+            running = [tasks.create_task(pools.follow(worker)), tasks.create_task(cooldowns.keep_claims())]
             yield Parts(workers=[worker])
-            following.cancel()
+            for task in running:
+                task.cancel()

@@ -113,8 +113,7 @@ class Calls:
             return None
         if not claim:
             return await self._call(position, upstream, request, probe=None)
-        lease_s = upstream.budgets.connect_s + upstream.budgets.first_event_s
-        if await self._around.cooldowns.claim(target, probe=self._probe, lease_s=lease_s):
+        if await self._around.cooldowns.claim(target, probe=self._probe):
             return await self._call(position, upstream, request, probe=self._probe)
         return None
 
@@ -128,7 +127,7 @@ class Calls:
             now = time.monotonic()
             self._around.latencies.note(target, seconds=now - started, now=now)
             if probe is not None:
-                await cooldowns.show_life(target, probe=probe, until=self._order.deadline)
+                await cooldowns.show_life(target, probe=probe)
 
         settled = False
         try:

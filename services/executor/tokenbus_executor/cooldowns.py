@@ -7,7 +7,7 @@ tried again. One that the bus refuses changes no answer: it is logged, and the t
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from tokenbus_executor.failover.cooling import (
     claimed,
     ended_well,
     released,
+    renewed,
     shown_life,
 )
 from tokenbus_schemas import CoolDown, Standing, Target, cooldown_key
@@ -33,6 +34,7 @@ FORGET_S: Final = 600.0
 """How long an entry outlives its meaning. A target that nobody asked for so long counts as new."""
 _TRIES: Final = 5
 """Of one change against others' changes of the same entry."""
+
 
 Change = Callable[[CoolDown | None], CoolDown | None]
 
@@ -49,6 +51,7 @@ class CoolDowns:
         self._entries: dict[str, CoolDown] = {}
         self._revisions: dict[str, int] = {}
         self._changed = asyncio.Event()
+        self._claims: dict[str, tuple[Target, str]] = {}
 
     def on_change(self, change: KvChange) -> None:
         """For the watch of the bucket."""
@@ -73,15 +76,40 @@ class CoolDowns:
         except TimeoutError:
             return
 
-    async def claim(self, target: Target, *, probe: str, lease_s: float) -> bool:
-        """Whether `probe` is now the one request that tries the target, for so many seconds. Raises `BusError`."""
-        return await self._change(
-            target, lambda entry: entry and claimed(entry, probe=probe, now=self._clock(), lease_s=lease_s)
+    async def claim(self, target: Target, *, probe: str) -> bool:
+        """Whether `probe` is now the one request that tries the target. Raises `BusError`."""
+        is_ours = await self._change(
+            target, lambda entry: entry and claimed(entry, probe=probe, now=self._clock(), lease_s=self._policy.lease_s)
         )
+        if is_ours:
+            self._claims[_key(target)] = (target, probe)
+        return is_ours
 
-    async def show_life(self, target: Target, *, probe: str, until: float) -> None:
-        """The request that tries the target has seen a first event; it ends by `until`, Unix seconds."""
-        await self._try(target, lambda entry: entry and shown_life(entry, probe=probe, until=until))
+    async def keep_claims(self) -> NoReturn:
+        """Renews the claims of this executor's requests for as long as they are under way."""
+        while True:
+            await asyncio.sleep(self._policy.lease_s / 3)
+            for key, (target, probe) in list(self._claims.items()):
+                if not await self._renew(target, probe=probe) and self._claims.get(key) == (target, probe):
+                    del self._claims[key]
+
+    async def _renew(self, target: Target, *, probe: str) -> bool:
+        """False: there is no such claim any more."""
+        try:
+            return await self._change(
+                target,
+                lambda entry: entry and renewed(entry, probe=probe, now=self._clock(), lease_s=self._policy.lease_s),
+            )
+        except BusError as error:
+            self._log_trouble(target, error)
+            return True
+
+    async def show_life(self, target: Target, *, probe: str) -> None:
+        """The request that tries the target has seen a first event."""
+        await self._try(
+            target,
+            lambda entry: entry and shown_life(entry, probe=probe, now=self._clock(), lease_s=self._policy.lease_s),
+        )
 
     async def release(self, target: Target, *, probe: str) -> None:
         """The request that tried the target ended without a verdict."""

@@ -31,6 +31,9 @@ class CoolingPolicy:
     """The first cool-down; each further one in a row lasts twice as long."""
     most_s: float = 120.0
     """But no longer than this, unless the provider says so."""
+    lease_s: float = 15.0
+    """How long the request that tries a target is believed to be under way, unless its executor says so again: one that
+    dies leaves the target to the next request after this time, however long the model may think."""
 
     def seconds(self, *, opened: int, passing: bool) -> float:
         """Of the cool-down after `opened` others in a row. `passing`: a rate limit that names no time is soon over."""
@@ -51,7 +54,7 @@ def after_failure(
     asked_s = min(failure.retry_after_s or 0.0, LONGEST_S)
     if state == "cooling":
         until = max(until, now + asked_s)
-    elif rule.cools == "at once" or failures >= policy.failures or state != "ready":
+    elif rule.cools == "at once" or asked_s > 0 or failures >= policy.failures or state != "ready":
         limited = rule.cools == "at once" and rule.again
         until = now + (asked_s or policy.seconds(opened=opened, passing=limited))
         opened += 1
@@ -74,11 +77,18 @@ def claimed(entry: CoolDown, *, probe: str, now: float, lease_s: float) -> CoolD
     return entry.model_copy(update={"probe": probe, "probe_until": now + lease_s, "shows_life": False})
 
 
-def shown_life(entry: CoolDown, *, probe: str, until: float) -> CoolDown | None:
-    """The entry once that request has seen its first event; it must end by `until`. None where it lost its claim."""
+def renewed(entry: CoolDown, *, probe: str, now: float, lease_s: float) -> CoolDown | None:
+    """The entry while that request is under way; None where it has ended, or lost its claim."""
     if entry.probe != probe:
         return None
-    return entry.model_copy(update={"probe_until": until, "shows_life": True})
+    return entry.model_copy(update={"probe_until": now + lease_s})
+
+
+def shown_life(entry: CoolDown, *, probe: str, now: float, lease_s: float) -> CoolDown | None:
+    """The entry once that request has seen its first event. None where it lost its claim."""
+    if entry.probe != probe:
+        return None
+    return entry.model_copy(update={"probe_until": now + lease_s, "shows_life": True})
 
 
 def released(entry: CoolDown, *, probe: str) -> CoolDown | None:

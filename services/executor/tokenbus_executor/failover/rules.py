@@ -1,15 +1,16 @@
 """What a failure of a target means: for this request, and for the target.
 
-| what failed                        | this request                         | the target                        |
-|------------------------------------|--------------------------------------|-----------------------------------|
-| the request is at fault            | ends, unless another API can say it  | nothing                           |
-| not configured here                | next target                          | nothing: elsewhere it may be      |
-| its queue is full                  | next target                          | nothing                           |
-| 429 with time left                 | next target, else again after a wait | cools down for as long as it says |
-| 429 for good (quota), wrong key    | next target                          | cools down                        |
-| 408, 409, 5xx, error, cut          | next target, else again after a wait | cools down after several in a row |
-| silence, no connection, no sense   | next target                          | cools down after several in a row |
-| anything after the commit point    | ends, with what was answered         | as above                          |
+| what failed                        | this request                         | the target                         |
+|------------------------------------|--------------------------------------|------------------------------------|
+| the request is at fault            | ends, unless another API can say it  | nothing                            |
+| not configured here                | next target                          | nothing: elsewhere it may be       |
+| its queue is full                  | next target                          | nothing                            |
+| 429 with time left                 | next target, else again after a wait | cools down for as long as it says  |
+| 429 for good (quota), wrong key    | next target                          | cools down                         |
+| 408, 409, 5xx, error, cut          | next target, else again after a wait | cools down after several in a row, |
+|                                    |                                      | or for as long as it says          |
+| silence, no connection, no sense   | next target                          | cools down after several in a row  |
+| anything after the commit point    | ends, with what was answered         | as above                           |
 
 A wait for the same target is worth it only where the failure came fast; budgets of seconds are not spent twice.
 """

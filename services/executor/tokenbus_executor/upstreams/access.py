@@ -8,6 +8,7 @@ from tokenbus_executor.keys import Keyring, MissingValueError
 from tokenbus_schemas import ErrorCode, ProviderRow
 from tokenbus_translate import UpstreamFailure
 
+_HIDDEN: Final = "[hidden]"
 _MIN_SECRET: Final = 6
 """Shorter header values are words that texts may hold by chance."""
 
@@ -22,11 +23,21 @@ class Access:
     """Those whose values come from the environment."""
 
     def hidden(self, text: str) -> str:
-        """`text` without any of the secrets, should a provider have quoted one."""
+        """`text` without any of the secrets, should a provider have quoted one; nor the beginning of one at the end,
+        where a long text was cut."""
         for secret in (self.key, *(value for _, value in self.headers)):
-            if secret is not None and len(secret) >= _MIN_SECRET and secret in text:
-                text = text.replace(secret, "[hidden]")
+            if secret is not None and len(secret) >= _MIN_SECRET:
+                text = _cut_off(text.replace(secret, _HIDDEN), secret=secret)
         return text
+
+
+def _cut_off(text: str, *, secret: str) -> str:
+    shown = text.removesuffix("…")
+    longest = min(len(secret) - 1, len(shown))
+    for length in range(longest, _MIN_SECRET - 1, -1):
+        if shown.endswith(secret[:length]):
+            return shown[:-length] + _HIDDEN + text[len(shown) :]
+    return text
 
 
 def access(row: ProviderRow, *, keyring: Keyring) -> Access:

@@ -2,7 +2,9 @@
 may hold an address or a credential.
 """
 
+import math
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import orjson
@@ -41,8 +43,8 @@ def reading_failure(error: Exception) -> UpstreamFailure:
     return failure(ErrorCode.UPSTREAM_CUT, "the provider closed the connection before the answer ended")
 
 
-def refusal(status: int, *, headers: Mapping[str, str], body: bytes) -> UpstreamFailure:
-    """An answer of any status but 2xx. A redirect is not followed: it could carry the key elsewhere."""
+def refusal(status: int, *, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamFailure:
+    """An answer of any status but 2xx. A redirect is not followed: it could carry the key elsewhere. `now`: Unix s."""
     if 300 <= status < 400:
         message = f"the provider answered with a redirect (status {status}); put the address it leads to in the catalog"
         return failure(ErrorCode.UPSTREAM_ERROR, message)
@@ -50,16 +52,38 @@ def refusal(status: int, *, headers: Mapping[str, str], body: bytes) -> Upstream
         said: object = orjson.loads(body)
     except orjson.JSONDecodeError:
         said = None
-    return reported_failure(said, status=status, retry_after_s=retry_after_s(headers))
+    return reported_failure(said, status=status, retry_after_s=retry_after_s(headers, now=now))
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds from `retry-after-ms` or `Retry-After`; its date form is used by no provider we know."""
+def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Seconds to stay away, at most a day, from `retry-after-ms` (https://learn.microsoft.com/azure/ai-foundry/openai,
+    2026-11-22) or `Retry-After` (RFC 9110, 10.2.3: seconds, or a date); None where neither says anything sensible.
+
+    `now`: Unix seconds, for dates, where the provider's own `Date` does not tell its clock.
+    """
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit_s
-        except ValueError:
-            continue
-        if 0 <= seconds < _MAX_RETRY_AFTER_S:
-            return seconds
+        said = headers.get(name, "")
+        seconds = _number(said)
+        if seconds is not None:
+            seconds *= unit_s
+        elif (until := _date(said)) is not None:
+            sent = _date(headers.get("date", ""))
+            seconds = max(0.0, until - (now if sent is None else sent))
+        if seconds is not None and seconds >= 0:
+            return min(seconds, _MAX_RETRY_AFTER_S)
     return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return None if math.isnan(number) else number
+
+
+def _date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None

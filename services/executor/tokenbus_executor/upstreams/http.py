@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ async def open_body(
     try:
         if not 200 <= response.status < 300:
             said = await _error_body(response)
-            raise UpstreamError(refusal(response.status, headers=response.headers, body=said))
+            raise UpstreamError(refusal(response.status, headers=response.headers, body=said, now=time.time()))
         yield UpstreamBody(response)
     finally:
         response.close()

@@ -30,12 +30,9 @@ def upstream_request(
     if target.api == "responses":
         said = responses_body(request, model=target.model, dialect=_responses_dialect(row))
         return UpstreamRequest({**row.body, **said}, ResponsesStream(assembly))
-    body = to_chat(request, model=target.model, dialect=_chat_dialect(row))
-    if not body.get("stream_options"):
-        body.pop("stream_options", None)
+    body = {**row.body, **to_chat(request, model=target.model, dialect=_chat_dialect(row))}
     choices = body.get("n")
-    stream = ChatStream(assembly, choices=choices if isinstance(choices, int) else 1)
-    return UpstreamRequest({**row.body, **body}, stream)
+    return UpstreamRequest(body, ChatStream(assembly, choices=choices if isinstance(choices, int) else 1))
 
 
 def _chat_dialect(row: ProviderRow) -> ChatDialect:
