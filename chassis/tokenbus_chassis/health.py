@@ -5,7 +5,7 @@ A liveness probe should ask /healthz only: a lost NATS is no reason for a restar
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -15,10 +15,14 @@ _PHRASES: Final = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: 
 
 NotReady = Callable[[], str | None]
 """Why no work is taken just now; None when it is."""
+Troubles = Callable[[], Sequence[str]]
+"""What is wrong although work is taken, for a human to mend."""
 
 
 @asynccontextmanager
-async def serving_health(*, host: str, port: int, not_ready: NotReady) -> AsyncGenerator[int]:
+async def serving_health(
+    *, host: str, port: int, not_ready: NotReady, troubles: Troubles = tuple
+) -> AsyncGenerator[int]:
     """Serves while inside; yields the port, which port 0 lets the system choose. Raises `OSError` for a taken port."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -28,7 +32,7 @@ async def serving_health(*, host: str, port: int, not_ready: NotReady) -> AsyncG
                 request_line = await reader.readline()
                 while (await reader.readline()).strip():
                     pass
-                status, body = _respond(request_line, not_ready)
+                status, body = _respond(request_line, not_ready, troubles)
                 writer.write(_encode(status, body))
                 await writer.drain()
         writer.close()
@@ -38,7 +42,7 @@ async def serving_health(*, host: str, port: int, not_ready: NotReady) -> AsyncG
         yield int(server.sockets[0].getsockname()[1])
 
 
-def _respond(request_line: bytes, not_ready: NotReady) -> tuple[int, Mapping[str, object]]:
+def _respond(request_line: bytes, not_ready: NotReady, troubles: Troubles) -> tuple[int, Mapping[str, object]]:
     method, _, rest = request_line.decode("latin-1").partition(" ")
     path = rest.partition(" ")[0].partition("?")[0]
     if method not in ("GET", "HEAD"):
@@ -47,8 +51,11 @@ def _respond(request_line: bytes, not_ready: NotReady) -> tuple[int, Mapping[str
         case "/healthz":
             return 200, {"alive": True}
         case "/readyz":
-            reason = not_ready()
-            return (200, {"ready": True}) if reason is None else (503, {"ready": False, "reason": reason})
+            reason, wrong = not_ready(), troubles()
+            detail = {"troubles": list(wrong)} if wrong else {}
+            if reason is None:
+                return 200, {"ready": True, **detail}
+            return 503, {"ready": False, "reason": reason, **detail}
         case _:
             return 404, {"error": "only /healthz and /readyz are served here"}
 

@@ -55,6 +55,8 @@ class Parts:
     broker: "ServiceBroker | None" = None
     status: str = ""
     """One line for whoever started the service, such as the address that it listens on."""
+    troubles: Callable[[], Sequence[str]] = tuple
+    """What is wrong although work is taken: part of /readyz."""
 
 
 OpenParts = Callable[[Bus], AbstractAsyncContextManager[Parts]]
@@ -144,12 +146,18 @@ async def running_service(
             return life.state
         return None if bus.connected else "not connected to NATS"
 
+    def troubles() -> Sequence[str]:
+        return () if parts is None else parts.troubles()
+
+    parts: Parts | None = None
     async with AsyncExitStack() as exits:
         bus = await exits.enter_async_context(
             Bus.connect(settings.nats_url, name=name, login=settings.login(), options=settings.bus_options())
         )
         if settings.health_port:
-            health = serving_health(host=settings.health_host, port=settings.health_port, not_ready=not_ready)
+            health = serving_health(
+                host=settings.health_host, port=settings.health_port, not_ready=not_ready, troubles=troubles
+            )
             await exits.enter_async_context(health)
         await exits.enter_async_context(probing(bus))
         parts = await exits.enter_async_context(open_parts(bus))

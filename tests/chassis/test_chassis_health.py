@@ -42,6 +42,14 @@ async def test_a_reason_makes_it_not_ready() -> None:
         assert (await ask(port, request("GET /healthz")))[0] == 200
 
 
+@pytest.mark.parametrize(("reason", "status"), [(None, 200), ("draining", 503)])
+async def test_troubles_are_told_and_do_not_decide(reason: str | None, status: int) -> None:
+    server = serving_health(host="127.0.0.1", port=0, not_ready=lambda: reason, troubles=lambda: ["a broken file"])
+    async with server as port:
+        found, body = await ask(port, request("GET /readyz"))
+    assert (found, body["troubles"]) == (status, ["a broken file"])
+
+
 @pytest.mark.parametrize("rubbish", [b"", b"\x00\xff\r\n\r\n", b"GET /" + b"x" * 10_000 + b"\r\n\r\n"])
 async def test_rubbish_does_no_harm(rubbish: bytes) -> None:
     async with serving_health(host="127.0.0.1", port=0, not_ready=lambda: None) as port:

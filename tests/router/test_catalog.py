@@ -207,6 +207,40 @@ def test_a_mistake_is_named_with_its_place_and_what_to_do(old: str, new: str, pa
     assert found[path].line is not None
 
 
+DEEP = [
+    "[" * 100_000 + "]" * 100_000,
+    "{a: " * 5_000 + "1" + "}" * 5_000,
+    "providers: {x: {base_url: http://h/v1, body: " + "{a: " * 300 + "1" + "}" * 300 + "}}",
+    "".join(f"{' ' * level}a:\n" for level in range(1_000)),
+]
+
+
+@pytest.mark.parametrize("text", DEEP, ids=["lists", "objects", "a body", "blocks"])
+def test_a_file_that_is_nested_without_end_is_refused(text: str) -> None:
+    [problem] = problems_of(text)
+    assert "is nested over 50 levels deep" in problem.text
+    assert problem.line is not None
+
+
+@pytest.mark.parametrize("number", ["010", "1:30", "1_000", "0x10", "0b11", "0o17"])
+def test_a_number_that_yaml_reads_in_another_way_than_people_is_refused(number: str) -> None:
+    text = f"providers:\n  lab: {{base_url: http://h/v1, connect_timeout_s: {number}}}\n"
+    [problem] = problems_of(text)
+    assert problem.path == "providers.lab.connect_timeout_s"
+    assert problem.line == 2
+
+
+@pytest.mark.parametrize("number", ["10", "1.5", "0.5", ".5", "2.5e+1"])
+def test_a_plain_number_is_taken(number: str) -> None:
+    text = f"providers:\n  lab: {{base_url: http://h/v1, connect_timeout_s: {number}}}\n"
+    assert load_catalog(text).providers["lab"].connect_timeout_s == float(number)
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "prompt_cache_key", "top_k", "keyword", "tokenizer"])
+def test_what_only_sounds_like_a_credential_is_taken(name: str) -> None:
+    load_catalog(f"providers:\n  lab: {{base_url: http://h/v1, body: {{{name}: x}}}}\n")
+
+
 @pytest.mark.parametrize("text", ["", "null", "[]", "7", "text", "{}", "\x00"])
 def test_a_file_that_is_no_catalog_at_all_is_refused(text: str) -> None:
     assert problems_of(text)

@@ -1,6 +1,7 @@
 """A catalog that changes while the router runs, against a real server."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -33,8 +34,16 @@ def write(path: Path, text: str) -> None:
 
 
 @asynccontextmanager
-async def watching_router(nats_url: str, root: str, path: Path) -> AsyncGenerator[Bus]:
-    chosen = RouterSettings(nats_url=nats_url, root=root, drain_timeout_s=2.0, catalog=path, catalog_poll_s=0.02)
+async def watching_router(nats_url: str, root: str, path: Path, *, health_port: int = 0) -> AsyncGenerator[Bus]:
+    chosen = RouterSettings(
+        nats_url=nats_url,
+        root=root,
+        drain_timeout_s=2.0,
+        catalog=path,
+        catalog_poll_s=0.02,
+        health_host="127.0.0.1",
+        health_port=health_port,
+    )
     file = CatalogFile(path)
     catalog = load_catalog(file.text())
     service = running_service(
@@ -120,6 +129,50 @@ async def test_a_broken_file_changes_nothing_and_is_reported_until_it_is_mended(
         write(path, BOTH)
         await until_models_are(desk, ["lab/one", "new/*"])
         assert (await report(desk)).problems == []
+
+
+async def readiness(port: int) -> dict[str, object]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+    body = (await reader.read()).partition(b"\r\n\r\n")[2]
+    writer.close()
+    await writer.wait_closed()
+    return json.loads(body)
+
+
+async def test_readiness_names_a_broken_file_and_stays(
+    bus: Bus, root: str, nats_url: str, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    path = tmp_path / "catalog.yaml"
+    write(path, LAB)
+    async with watching_router(nats_url, root, path, health_port=unused_tcp_port):
+        desk = await open_desk(bus, root)
+        assert await readiness(unused_tcp_port) == {"ready": True}
+        write(path, "[" * 10_000)
+        [problem] = (await until_there_are_problems(desk)).problems
+        said = await readiness(unused_tcp_port)
+        assert said == {"ready": True, "troubles": [f"{path} can not be used, an older one is: {problem}"]}
+
+
+async def test_every_change_while_requests_come_is_taken_and_no_request_is_lost(
+    bus: Bus, root: str, nats_url: str, tmp_path: Path
+) -> None:
+    """Files that follow each other faster than they are read, broken ones among them, and 5,000 models at the end."""
+    path = tmp_path / "catalog.yaml"
+    write(path, LAB)
+    many = LAB + "".join(f"  lab/m{number}: {{ targets: [lab] }}\n" for number in range(5_000))
+    async with watching_router(nats_url, root, path):
+        desk = await open_desk(bus, root)
+        for number in range(60):
+            write(path, (BOTH, BROKEN, LAB, "[" * 1_000)[number % 4])
+            await desk.send(GOOD, f"r{number}")
+            async with asyncio.timeout(30.0):
+                while WorkOrder.model_validate_json((await soon(desk.work)).data).request_id != f"r{number}":
+                    continue
+        write(path, many)
+        async with asyncio.timeout(30.0):
+            while len(await model_ids(desk)) < 5_000:
+                continue
 
 
 async def test_a_file_that_is_gone_is_reported_and_taken_again_when_it_is_back(

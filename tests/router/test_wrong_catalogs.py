@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel
 
 from tokenbus_router.catalog import (
+    BudgetEntry,
     Catalog,
     ChatDialectEntry,
     ModelEntry,
@@ -80,6 +81,16 @@ GOOD: dict[str, Any] = {
             "sources": ["https://example.org (2026-11-22)"],
         }
     ],
+    "budgets": [
+        {
+            "budget": "they think in silence",
+            "models": ["gpt-5"],
+            "providers": ["openai"],
+            "first_event_timeout_s": 300,
+            "event_gap_timeout_s": 300.0,
+            "sources": ["https://example.org (2026-11-22)"],
+        }
+    ],
 }
 TARGET: Path = ("models", "openai/gpt-5", "targets", 1)
 FORMS: list[tuple[Path, type[BaseModel]]] = [
@@ -90,6 +101,7 @@ FORMS: list[tuple[Path, type[BaseModel]]] = [
     (("models", "openai/gpt-5"), ModelEntry),
     (TARGET, TargetEntry),
     (("rules", 0), RuleEntry),
+    (("budgets", 0), BudgetEntry),
 ]
 JSON_TYPES: dict[str, Any] = {
     "boolean": True,
@@ -152,6 +164,12 @@ MEANING: list[tuple[Path, Any, str]] = [
     (("providers", "azure", "responses"), {"min_output_tokens": 5}, "apis does not name responses"),
     (("providers", "openai", "headers"), {"Authorization": "x"}, "must hold no credentials"),
     (("providers", "openai", "headers"), {"api-key": "x"}, "must hold no credentials"),
+    (("providers", "openai", "headers"), {"x-goog-api-key": "x"}, "must hold no credentials"),
+    (("providers", "openai", "headers"), {"X-Auth-Token": "x"}, "must hold no credentials"),
+    (("providers", "openai", "headers"), {"Content-Type": "text/plain"}, "every request says itself"),
+    (("providers", "openai", "header_env"), {"Host": "A_HOST"}, "every request says itself"),
+    (("providers", "openai", "query"), {"key": "x"}, "must hold no credentials"),
+    (("providers", "openai", "body"), {"api_key": "x"}, "must hold no credentials"),
     (("providers", "openai", "headers"), {"X Title": "x"}, "is no header name"),
     (("providers", "openai", "headers"), {"X-Title": "x\ny"}, "one line of plain ASCII"),
     (("providers", "openai", "headers"), {"X-Title": "é"}, "one line of plain ASCII"),

@@ -101,5 +101,5 @@ async def routing(
     )
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(keeper.follow())
-        yield Parts(workers=[worker, deadlines], broker=broker)
+        yield Parts(workers=[worker, deadlines], broker=broker, troubles=keeper.troubles)
         following.cancel()

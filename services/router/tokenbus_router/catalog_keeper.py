@@ -71,6 +71,10 @@ class CatalogKeeper:
             if self._file.has_changed():
                 await self._take()
 
+    def troubles(self) -> list[str]:
+        """What is wrong with the file as it is now, for /readyz: requests are routed all the same."""
+        return [f"{self._file.name} can not be used, an older one is: {problem}" for problem in self._problems]
+
     def report(self) -> CatalogReport:
         """What is in use here, and what is wrong with the file as it is now."""
         return CatalogReport(
@@ -84,14 +88,15 @@ class CatalogKeeper:
     async def _take(self) -> None:
         fields: dict[str, object] = {"catalog": self._file.name}
         try:
-            catalog = load_catalog(self._file.text())
+            # In a thread: a catalog of thousands of models takes a second, in which others' requests go on.
+            changed = await asyncio.to_thread(lambda: _ready(load_catalog(self._file.text())))
         except CatalogError as error:
             self._problems = error.problems
             problems = [str(problem) for problem in error.problems]
             _log.error("the catalog file can not be used, keeping the last one", extra={**fields, "problems": problems})
             return
         self._problems = ()
-        changed = _ready(catalog)
+        catalog = changed.catalog
         try:
             async with self._changing:
                 await self._publish(changed)

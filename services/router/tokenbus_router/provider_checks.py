@@ -10,7 +10,14 @@ from tokenbus_router.yaml_text import Path
 from tokenbus_translate.parameters import CHAT_ONLY
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_CREDENTIALS: Final = frozenset({"authorization", "api-key", "x-api-key", "proxy-authorization", "cookie"})
+_CREDENTIAL: Final = re.compile(
+    r"(.*[-_])?(authorization|api[-_]?key|access[-_]?key|secret|password|cookie|(auth|access|bearer)[-_]?token|token|key)",
+    re.IGNORECASE,
+)
+"""Names of what nobody should read in a file that is shown around."""
+_NOT_SECRET: Final = frozenset({"prompt_cache_key"})
+_SENT_ANYWAY: Final = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept"})
+_NO_CREDENTIALS: Final = "must hold no credentials; name an environment variable in api_key_env or header_env"
 _OURS: Final = frozenset({"model", "messages", "input", "stream", "stream_options"})
 
 
@@ -29,6 +36,10 @@ def broken_provider(entry: ProviderEntry) -> Iterator[tuple[Path, str]]:
         if setting in entry.model_fields_set and api not in entry.apis:
             yield (setting,), f"has no effect: apis does not name {api}; add it there, or remove this"
     yield from _headers(entry)
+    for setting, names in (("query", entry.query), ("body", entry.body)):
+        for name in names:
+            if _CREDENTIAL.fullmatch(name) is not None and name not in _NOT_SECRET:
+                yield (setting, name), _NO_CREDENTIALS
     for name in entry.body:
         if name in _OURS:
             yield ("body", name), "is what every request says itself; remove it"
@@ -72,8 +83,10 @@ def _headers(entry: ProviderEntry) -> Iterator[tuple[Path, str]]:
                 yield place, "is no header name; use letters, digits and -"
             elif name.lower() in seen:
                 yield place, "is set twice; remove one"
-            elif setting == "headers" and name.lower() in _CREDENTIALS:
-                yield place, "must hold no credentials; name an environment variable in api_key_env or header_env"
+            elif setting == "headers" and _CREDENTIAL.fullmatch(name) is not None:
+                yield place, _NO_CREDENTIALS
+            elif name.lower() in _SENT_ANYWAY:
+                yield place, "is what every request says itself; remove it"
             elif not value.isprintable() or not value.isascii() or value != value.strip():
                 yield place, "must be one line of plain ASCII, without blanks at its ends"
             seen.add(name.lower())

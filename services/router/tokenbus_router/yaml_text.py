@@ -1,8 +1,8 @@
 """YAML text into plain data, with the line of every value.
 
 Stricter than PyYAML where a catalog would otherwise mean something else than its author thinks: a repeated key is an
-error (PyYAML keeps the last one silently), and so are aliases, merge keys and tags, which a catalog does not need and
-which can blow a small file up to gigabytes.
+error (PyYAML keeps the last one silently), and so are numbers that YAML 1.1 reads in another base, aliases, merge keys
+and tags, which a catalog does not need and which can blow a small file up to gigabytes.
 """
 
 import json
@@ -21,6 +21,14 @@ _LOADER: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLo
 _TAG: Final = "tag:yaml.org,2002:"
 _TEXT_TAGS: Final = frozenset({_TAG + "str", _TAG + "timestamp"})
 _VALUE_TAGS: Final = frozenset({_TAG + "int", _TAG + "float", _TAG + "bool", _TAG + "null"})
+_PLAIN_NUMBERS: Final = {
+    _TAG + "int": re.compile(r"[-+]?(0|[1-9][0-9]*)"),
+    _TAG + "float": re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?"),
+}
+"""In YAML 1.1, 010 is 8, 1:30 is 90 and 1_0 is 10."""
+_SPECIAL: Final = frozenset({".inf", ".nan"})  # the form of a catalog refuses them by name
+_MAX_DEPTH: Final = 50
+"""Levels of objects and lists. The parser, and everything behind it, goes down as many calls."""
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -38,6 +46,7 @@ class Document(NamedTuple):
 
 def parse(text: str) -> Document:
     """Raises `CatalogError`, with the line, for text that is not one plain YAML document."""
+    _check_depth(text)
     loader = _LOADER(text)
     try:
         root = loader.get_single_node()
@@ -50,6 +59,24 @@ def parse(text: str) -> Document:
         raise CatalogError([CatalogProblem("", f"is not YAML: {error}")]) from error
     finally:
         loader.dispose()
+
+
+def _check_depth(text: str) -> None:
+    """Before anything is built of it: what is too deep ends the process, not just the parser."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > _MAX_DEPTH:
+                line = None if event.start_mark is None else event.start_mark.line + 1
+                raise CatalogError([CatalogProblem("", f"is nested over {_MAX_DEPTH} levels deep; flatten it", line)])
+    except yaml.YAMLError:
+        return  # told by the parser
+    except UnicodeEncodeError as error:
+        raise CatalogError([CatalogProblem("", f"is not Unicode text: {error.reason}")]) from error
 
 
 def show_path(path: Path) -> str:
@@ -103,6 +130,9 @@ class _Reader:
         return result
 
     def _plain_value(self, node: yaml.ScalarNode, path: Path) -> object:
+        form = _PLAIN_NUMBERS.get(node.tag)
+        if form is not None and form.fullmatch(node.value) is None and node.value.lstrip("+-").lower() not in _SPECIAL:
+            raise _problem(path, "is no number that can be read; write it plainly, in decimals", self.lines[path])
         try:
             return self._loader.construct_object(node)  # pyright: ignore[reportUnknownMemberType] - the stub has no types
         except ValueError as error:
