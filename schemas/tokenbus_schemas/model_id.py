@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_LENGTH: Final = 256
-_PATTERN: Final = re.compile(r"[A-Za-z0-9_.:@+-]+(/[A-Za-z0-9_.:@+-]+)*", re.ASCII)
+_PART: Final = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_.:@+-]+"
+"""Not `.` and `..`: some providers have the name in their addresses."""
+_PATTERN: Final = re.compile(rf"{_PART}(/{_PART})*", re.ASCII)
 
 
 class InvalidModelIdError(ValueError):

@@ -31,6 +31,11 @@ orjson writes 254 levels, pydantic reads 200."""
 _STRICT: Final = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+TokenId = Annotated[str, Field(pattern="^[0-9]{1,10}$")]
+MetadataKey = Annotated[str, Field(max_length=64)]
+MetadataValue = Annotated[str, Field(max_length=512)]
+
+
 class TokenbusOptions(BaseModel):
     """What the bus adds to a request."""
 
@@ -88,7 +93,7 @@ class ChatRequest(BaseModel):
         None, description="Chat only: up to 4 stop sequences."
     )
     n: Annotated[int, Field(ge=1, le=128)] | None = Field(None, description="Chat only: number of choices.")
-    logit_bias: dict[str, Annotated[int, Field(ge=-100, le=100)]] | None = Field(
+    logit_bias: dict[TokenId, Annotated[int, Field(ge=-100, le=100)]] | None = Field(
         None, description="Chat only: token id to bias, -100 to 100."
     )
     logprobs: bool | None = Field(None, description="Chat spelling: log probabilities of output tokens.")
@@ -109,7 +114,9 @@ class ChatRequest(BaseModel):
 
     store: bool | None = Field(None, description="Whether the response may be kept.")
     background: bool | None = Field(None, description="Run detached from the caller.")
-    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = Field(None, description="Up to 16 strings.")
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = Field(
+        None, description="Up to 16 strings of at most 512 characters, by keys of at most 64."
+    )
     service_tier: str | None = Field(None, description="The provider's service tier.")
     safety_identifier: Annotated[str, Field(max_length=64)] | None = Field(None, description="Stable end-user id.")
     user: str | None = Field(None, description="Older name of safety_identifier and prompt_cache_key.")
@@ -162,6 +169,12 @@ def check_request(body: object) -> ChatRequest:
             f"top_logprobs: has no effect without log probabilities; send `logprobs` true, or `include` {LOGPROBS}",
             param="top_logprobs",
         )
+    if request.logprobs is False and LOGPROBS in (request.include or ()):
+        raise RequestError(
+            ErrorCode.INVALID_REQUEST,
+            f"logprobs: contradicts {LOGPROBS} in `include`; send one of them",
+            param="logprobs",
+        )
     return request
 
 
@@ -201,6 +214,8 @@ _KINDS: Final = {
     "dict_type": "an object",
     "model_type": "an object",
 }
+_MAX_PATH: Final = 120
+"""Characters of a path that an error repeats: callers choose the names of unknown fields."""
 _SUBJECT_OF_MESSAGE: Final = re.compile(r"^[A-Z]\w+ should")
 _JSON_NAMES: Final[tuple[tuple[type, str], ...]] = (
     (bool, "true or false"),
@@ -220,22 +235,24 @@ def first_problem(error: ValidationError) -> RequestError:
     same_field = [problem for problem in problems if problem["loc"][:1] == top]
     depth = max(len(_fields(problem)) for problem in same_field)
     deepest = [problem for problem in same_field if len(_fields(problem)) == depth]
-    path = field_path(_fields(deepest[0])) or "payload"
+    path = field_path(_fields(deepest[0]))[:_MAX_PATH] or "payload"
     code = _CODES.get(deepest[0]["type"], ErrorCode.INVALID_VALUE)
     if code is ErrorCode.UNKNOWN_PARAMETER:
         problem_text = "is no known parameter; remove it or correct its name"
     elif code is ErrorCode.MISSING_PARAMETER:
         problem_text = "is missing; send it"
+    elif deepest[0]["type"] == "string_pattern_mismatch":
+        problem_text = "must be a token id: 1 to 10 digits"
     elif all(problem["type"] in _KINDS for problem in deepest):
         wanted = " or ".join(dict.fromkeys(_KINDS[problem["type"]] for problem in deepest))
         problem_text = f"must be {wanted}, not {_json_name(deepest[0]['input'])}"
     else:
-        problem_text = _SUBJECT_OF_MESSAGE.sub("must", deepest[-1]["msg"], count=1)
+        problem_text = _SUBJECT_OF_MESSAGE.sub("must", deepest[-1]["msg"], count=1).replace(" after validation", "")
     return RequestError(code, f"{path}: {problem_text}", param=path)
 
 
 def _fields(problem: ErrorDetails) -> tuple[int | str, ...]:
-    """The location without the names of union branches, which pydantic puts among the fields."""
+    """The location without the names of union branches and marks of keys, which pydantic puts among the fields."""
     return tuple(
         part for place, part in enumerate(problem["loc"]) if isinstance(part, int) or place == 0 or _is_field(part)
     )

@@ -116,12 +116,14 @@ async def test_a_bad_request_says_nothing_about_the_target(
 async def test_after_the_cool_down_one_request_tries_the_target_and_its_end_decides(
     two: Desk, simulator: Simulator, start_executor: StartExecutor
 ) -> None:
-    async with start_executor(), start_executor():
+    async with start_executor(slots=50), start_executor(slots=50):
         await fail_three_times(two, simulator, script=SERVER_ERROR)
         await until_half_open(two, first())
         simulator.record.clear()
-        orders = [two.order(first(), second("sim;rate=50;tokens=10")) for _ in range(50)]
-        simulator.then(*[Script(tokens_per_s=50, tokens=10)] * 50)
+        orders = [two.order(first(), second("sim;rate=5;tokens=15")) for _ in range(50)]
+        simulator.then(
+            *[Script(tokens_per_s=5, tokens=15)] * 50
+        )  # it lasts until the last one has been put to a target
         for order in orders:
             await two.send(order)
         for order in orders:

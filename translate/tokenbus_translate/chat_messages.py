@@ -185,6 +185,8 @@ def _file(part: JsonObject, path: str) -> JsonObject:
     if part.get("file_url") is not None:
         raise unsupported_value(f"{path}.file_url", "Chat Completions takes no file by URL; send file_data or file_id")
     file = {name: part[name] for name in ("file_id", "filename", "file_data") if part.get(name) is not None}
+    if not file.keys() & {"file_id", "file_data"}:
+        raise unsupported_value(f"{path}.file_data", "Chat Completions needs file_data or file_id; send one of them")
     return {"type": "file", "file": file, **_rest(part, "file_id", "filename", "file_data", "file_url", "detail")}
 
 

@@ -27,6 +27,8 @@ _WITHOUT_EFFECT: Final = frozenset({"stream", "stream_options"})
 _READ: Final = frozenset(
     {"messages", "tools", "tool_choice", "functions", "function_call", "web_search_options", "logprobs", "include"}
 ) | {spelling.chat for spelling in SPELLINGS}
+_OPTIONS: Final = ("reasoning", "text")
+"""Objects whose keys are parameters."""
 _SAID_IN_CHAT: Final = frozenset({"effort", "verbosity", "format"})
 
 
@@ -54,6 +56,11 @@ def to_responses(body: Mapping[str, object]) -> JsonObject:
         if spelling.chat in given:
             value = spelling.read(given[spelling.chat], spelling.chat)
             _put(said, spelling.responses, value, spelling.chat)
+    for name in _OPTIONS:
+        if (options := as_object(said.get(name))) is not None:
+            said[name] = {key: value for key, value in options.items() if value is not None}
+            if not said[name]:
+                del said[name]
     if "messages" in given:
         said["input"] = to_items(given["messages"])
         said.setdefault("store", False)

@@ -33,7 +33,7 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
             repair=pools.ensure,
         )
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(pools.follow(worker)), tasks.create_task(cooldowns.keep_claims())]
+            running = [tasks.create_task(pools.follow(worker)), tasks.create_task(around.cooldowns.keep_claims())]
             yield Parts(workers=[worker])
             for task in running:
                 task.cancel()

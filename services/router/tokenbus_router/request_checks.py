@@ -80,10 +80,23 @@ def check_parts(request: ChatRequest) -> None:
         names.add(_check_function(function, path=f"functions[{index}]"))
     if "tool_choice" in given:
         _check_choice(request.tool_choice, names=names)
+    if request.web_search_options is not None:
+        for field in FIELDS:
+            if field.tools == "web_search":
+                _check_field(field, request.web_search_options, path=f"web_search_options.{field.name}")
+    _check_words(request.reasoning, path="reasoning", keys=("effort", "summary"))
+    _check_words(request.text, path="text", keys=("verbosity",))
     if request.response_format is not None:
         _check_format(request.response_format, path="response_format", nested=True)
     if request.text is not None and request.text.get("format") is not None:
         _check_format(request.text["format"], path="text.format", nested=False)
+
+
+def _check_words(given: _Object | None, *, path: str, keys: tuple[str, ...]) -> None:
+    for key in keys:
+        value = None if given is None else given.get(key)
+        if value is not None and not isinstance(value, str):
+            raise _wrong(f"{path}.{key}", "must be a string")
 
 
 def _check_tool(tool: _Object, *, path: str) -> str:
