@@ -10,6 +10,7 @@ from tests.executor.conftest import CHANNEL, POOL, TENANT, Desk, StartExecutor, 
 from tests.executor.test_executor_answers import text_of
 from tokenbus.bus import Bus
 from tokenbus_chassis.terminal import Fence, Stored, TerminalWriter
+from tokenbus_executor.publisher import EventPublisher
 from tokenbus_schemas import ATTEMPT_STRIDE, Event, EventLine, RequestId, WorkOrder, encode, encode_message
 from tokenbus_simulator import Fault, Script, Simulator
 from tokenbus_translate import ResponseAssembly, ResponseHead
@@ -184,6 +185,48 @@ async def test_a_shutdown_within_a_stream_writes_no_end_and_the_next_executor_en
     async with start_executor():
         events = await desk.answered(request_id, attempt=2)
         assert events[-1]["response"]["error"]["type"] == "executor_lost"
+
+
+@pytest.mark.parametrize("model", ["sim", "sim;ttft=60000"])
+async def test_an_id_that_was_used_before_gets_the_end_of_the_first_and_nothing_else(
+    desk: Desk, executor: Bus, simulator: Simulator, model: str
+) -> None:
+    del executor
+    order = desk.order(target(model))
+    end = encode(Event("response.failed", b',"response":{"id":"resp_1"}'), 2)
+    await writer(desk).store(TENANT, RequestId(order.request_id), end, expected_sequence=0)
+    await desk.send(order)
+    await desk.nothing_left(timeout_s=10.0)
+
+    await eventually(lambda: bool(desk.live[order.request_id]))
+    assert desk.live[order.request_id] == [EventLine(end)]
+    async with asyncio.timeout(5):
+        await simulator.record.wait_for(lambda exchange: bool(exchange.closed_at or exchange.finished_at))
+
+
+async def test_nothing_is_published_before_it_is_known_that_the_id_is_new(bus: Bus, desk: Desk) -> None:
+    gate = asyncio.Event()
+    subject = desk.subjects.events(TENANT, CHANNEL, RequestId("r1"), 1)
+    publisher = EventPublisher(bus, subject=subject, attempt=1, gate=gate)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(publisher.publish([Event("response.created", b"")]))
+        await bus.flush()
+        assert desk.live["r1"] == []
+        gate.set()
+    await eventually(lambda: len(desk.live["r1"]) == 1)
+
+
+async def test_an_error_in_ending_an_answer_ends_it_all_the_same(desk: Desk, executor: Bus) -> None:
+    del executor
+    # No JSON encoder of ours writes it, so that no event with the request's echo can be made.
+    request_id = await desk.send(desk.order(request={"input": "Hi.", "max_tool_calls": 2**70}))
+    await desk.until(request_id, lambda lines: any(line.is_terminal for line in lines))
+
+    (end,) = desk.live[request_id]
+    assert end.type == "response.failed"
+    assert end.data["response"]["error"]["type"] == "internal_error"
+    assert await desk.stored_end(request_id) == end
+    await desk.nothing_left()
 
 
 @pytest.mark.parametrize(

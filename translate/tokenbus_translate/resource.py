@@ -5,13 +5,15 @@ the request said is echoed, what it left out takes the API's default. `tokenbus`
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from tokenbus_schemas import Api
+from tokenbus_schemas import Api, ErrorBody, Event
+from tokenbus_schemas.events import FAILED
 from tokenbus_schemas.vocabulary import RESPONSE_KEYS
 from tokenbus_translate.json_value import JsonObject, as_object, as_objects
+from tokenbus_translate.text import dumps
 
 REQUEST_DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
     {
@@ -96,6 +98,13 @@ def response_resource(
             **extra,
         },
     }
+
+
+def bare_failure(head: ResponseHead, error: ErrorBody) -> Event:
+    """`response.failed` without output, and without the request's echo: for when an error of ours spoils all else."""
+    facts = {"error": error.to_wire()}
+    response = response_resource(replace(head, echo={}), status="failed", output=[], facts=facts)
+    return Event(FAILED, b',"response":' + dumps(response))
 
 
 def _whole_tool(tool: JsonObject) -> JsonObject:

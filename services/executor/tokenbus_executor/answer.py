@@ -2,13 +2,15 @@
 
     attempt > 1?  ended before → publish the end again; else go on behind a fence, from where the answer stands: the
                   last checkpoint of its tools, or its beginning. What was said beyond is said anew, or the answer fails
+    attempt 1?    the id may have been used before: RESULTS is asked while the provider is, and nothing is published until
+                  that has answered. Ended before → publish that end again
     out of time, or stopped → end at once, without the provider
     call targets and run tools, round by round, publish events as they come
     terminal event: stored by compare and set, then published; whoever called us acknowledges the work last
 
 Three things may end the streaming early: the deadline, a stop message, a failing upstream. A cancel from outside is a
-shutdown and ends nothing: the work goes back to the queue. So does it when the bus fails. An error of our own ends the
-request as `internal_error`: it would fail again wherever it went.
+shutdown and ends nothing: the work goes back to the queue. So does it when the bus fails. An error of our own, be it in
+ending the request, ends it as `internal_error`: it would fail again wherever it went.
 """
 
 import asyncio
@@ -30,6 +32,7 @@ from tokenbus_executor.tool_loop import ToolLoop
 from tokenbus_schemas import ErrorBody, ErrorCode, Event, EventLine, RequestId, Tenant, WorkOrder, response_id
 from tokenbus_schemas.subjects import Channel
 from tokenbus_translate import Ending, ResponseAssembly, ResponseHead
+from tokenbus_translate.resource import bare_failure
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +51,9 @@ class Answer:
         self._request_id = RequestId(order.request_id)
         subjects = around.topology.subjects
         subject = subjects.events(self._tenant, Channel(order.channel), self._request_id, attempt)
-        self._publisher = EventPublisher(around.bus, subject=subject, attempt=attempt)
+        self._unused = asyncio.Event()
+        """Set once it is known that the request id was not used before."""
+        self._publisher = EventPublisher(around.bus, subject=subject, attempt=attempt, gate=self._unused)
         self._assembly = ResponseAssembly(_head(order, attempt=attempt))
         if order.dropped:
             self._assembly.extension["dropped"] = order.dropped
@@ -68,6 +73,7 @@ class Answer:
             calls=calls,
             tools=around.tools,
         )
+        self._ended_before: Ended | None = None
         self._outcome: Mapping[str, object] = {}
 
     @property
@@ -84,26 +90,45 @@ class Answer:
         if self._attempt > 1:
             before = await self._around.terminal.fence(self._tenant, self._request_id, attempt=self._attempt)
             if isinstance(before, Ended):
-                await self._publisher.send(before.line)
-                self._outcome = {"outcome": "had ended before"}
+                await self._repeat(before)
                 return
             expected = before.sequence
+            self._unused.set()
             await self._around.stops.overtake(self._order, attempt=self._attempt)
         try:
             events = await self._last_events()
+            if isinstance(events, Moved):
+                self._outcome = {"outcome": "moved", "pool": events.pool}
+            elif isinstance(events, Ended):
+                await self._repeat(events)
+            else:
+                await self._end(events, expected=expected)
         except Exception as error:
             if isinstance(error, OvertakenError) or _is_of_bus(error):
                 raise
             _log.exception("an answer failed", extra={"request_id": self._request_id, "error": error_site(error)})
-            await self._rounds.interrupt("failed")
-            events = self._assembly.fail(_BUG)
-        if isinstance(events, Moved):
-            self._outcome = {"outcome": "moved", "pool": events.pool}
-            return
-        await self._end(events, expected=expected)
+            await self._end(await self._failure(), expected=expected)
 
-    async def _last_events(self) -> list[Event] | Moved:
-        """Streams the answer; returns the events that are not published yet, the terminal one last."""
+    async def _failure(self) -> list[Event]:
+        """The end after an error of ours, with what came before it if it can still be told."""
+        try:
+            await self._rounds.interrupt("failed")
+            return self._assembly.fail(_BUG)
+        except Exception as error:
+            if _is_of_bus(error):
+                raise
+            _log.exception("the end is bare", extra={"request_id": self._request_id, "error": error_site(error)})
+            return [bare_failure(self._assembly.head, _BUG)]
+
+    async def _repeat(self, ended: Ended) -> None:
+        await self._publisher.send(ended.line)
+        self._outcome = {"outcome": "had ended before"}
+
+    async def _last_events(self) -> list[Event] | Moved | Ended:
+        """Streams the answer; returns the events that are not published yet, the terminal one last.
+
+        `Ended`: the request id was used before, for a request that ended so.
+        """
         order = self._order
         async with self._around.stops.watched(order, attempt=self._attempt) as stop:
             # An earlier attempt that still ran in this process has been silenced just now.
@@ -122,28 +147,41 @@ class Answer:
         if ended is None:
             await self._rounds.interrupt("cancelled")
             return self._assembly.cancel()
-        if isinstance(ended, Moved):
+        if isinstance(ended, Moved | Ended):
             return ended
         if isinstance(ended, ErrorBody):
             return self._assembly.fail(ended)
         return self._assembly.finish(ended, now=int(time.time()))
 
-    async def _unless_stopped(self, stop: Stop) -> Ending | ErrorBody | Moved | None:
-        """How the calls ended; None where a user cancelled. Raises `OvertakenError`."""
+    async def _unless_stopped(self, stop: Stop) -> Ending | ErrorBody | Moved | Ended | None:
+        """How the calls ended, or the request had; None where a user cancelled. Raises `OvertakenError`."""
         ended: Ending | ErrorBody | Moved | None = None
         said: list[StopRequest] = []
         try:
             stop.check()
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(stop.watch())
+                if not self._unused.is_set():
+                    group.create_task(self._look_for_an_end())
                 ended = await self._rounds.run()
                 watcher.cancel()
         except* StopRequest as stopped:
             said += _leaves(stopped)
+        if self._ended_before is not None:
+            return self._ended_before
         for request in said:
             if request.overtaken_by is not None:
                 raise OvertakenError(attempt=self._attempt, newer=request.overtaken_by)
         return None if said else ended
+
+    async def _look_for_an_end(self) -> None:
+        """Raises `StopRequest` where the request id was used before; else events may leave."""
+        found = await self._around.terminal.read(self._tenant, self._request_id)
+        if found is None:
+            self._unused.set()
+            return
+        self._ended_before = found if isinstance(found, Ended) else None
+        raise StopRequest(overtaken_by=found.attempt if isinstance(found, Fence) else None)
 
     async def _end(self, events: list[Event], *, expected: int) -> None:
         """Store the terminal event, then publish it with what comes before it.

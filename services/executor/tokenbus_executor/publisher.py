@@ -4,6 +4,7 @@ A number is given to an event when its message is taken by the bus, not before: 
 neither a gap nor a lost event behind, what is unsent goes first the next time.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -33,7 +34,9 @@ class _Batch(NamedTuple):
 class EventPublisher:
     """Publishes the events of one attempt, in order, on its subject."""
 
-    def __init__(self, bus: Bus, *, subject: str, attempt: int) -> None:
+    def __init__(self, bus: Bus, *, subject: str, attempt: int, gate: asyncio.Event | None = None) -> None:
+        """`gate`: no event leaves before it is set."""
+        self._gate = gate
         self._bus = bus
         self._subject = subject
         self._next_number = (attempt - 1) * ATTEMPT_STRIDE
@@ -51,6 +54,9 @@ class EventPublisher:
         heals it.
         """
         self._unsent += events
+        if self._gate is not None:
+            await self._gate.wait()
+            self._gate = None
         while self._unsent:
             batch = self._batch()
             if batch.payload:
