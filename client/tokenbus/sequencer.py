@@ -14,6 +14,10 @@ has numbers of its own). With `cursor` the last number handed out, a line number
   can tell from numbers. But its last ones may have been lost on the way, so the line is held until one replay has
   answered with anything of the later attempt: what is stored of the earlier one then stands before it.
 
+A later attempt may go on with the very stream of an earlier one (`tokenbus:response.resumed`). Whatever was handed out
+beyond the event that it goes on from stands at the same places behind it, and is passed over there; whatever is missing
+up to that event is a gap.
+
 A terminal event is never a duplicate while the answer is open, whatever its number: an answer has exactly one.
 """
 
@@ -21,6 +25,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from tokenbus_schemas import ATTEMPT_STRIDE, TERMINAL_TYPES, Event, EventLine, encode
+from tokenbus_schemas.vocabulary import RESUMED
 
 GAP_TYPE: Final = "tokenbus:response.gap"
 """Made by the reader, never sent: these events were lost for good. Fields: `first_missing` and `last_missing`, both
@@ -42,6 +47,7 @@ class Sequencer:
         self._held: dict[int, EventLine] = {}
         self._held_lines = held_lines
         self._in_doubt = False
+        self._last_before_seam = after
 
     @property
     def missing_after(self) -> int | None:
@@ -81,7 +87,7 @@ class Sequencer:
             stored_up_to = max(stored_up_to, line.sequence_number)
         self._advance(ready)
         while self._held and (edge := min(self._held)) <= stored_up_to and self._is_seam(edge):
-            self.cursor = edge - 1
+            self._cross(edge)
             self._advance(ready)
         if not more:
             self._in_doubt = False
@@ -98,9 +104,13 @@ class Sequencer:
         edge = min(self._held)
         if not self._is_seam(edge):
             ready.append(_gap(max(self.cursor + 1, edge - edge % ATTEMPT_STRIDE), edge - 1))
-        self.cursor = edge - 1
+        self._cross(edge)
         self._advance(ready)
         return ready
+
+    def _cross(self, edge: int) -> None:
+        self._last_before_seam = self.cursor
+        self.cursor = edge - 1
 
     def _is_seam(self, edge: int) -> bool:
         return edge % ATTEMPT_STRIDE == 0
@@ -120,9 +130,20 @@ class Sequencer:
     def _hand_out(self, line: EventLine, *, ready: list[EventLine]) -> None:
         if line.type in TERMINAL_TYPES:
             self._end(line, ready=ready)
+        elif line.type == RESUMED:
+            self._resume(line, ready=ready)
         else:
             self.cursor += 1
             ready.append(line)
+
+    def _resume(self, line: EventLine, *, ready: list[EventLine]) -> None:
+        after, last = int(line.data.get("after", -1)), self._last_before_seam
+        if last < after:
+            ready.append(_gap(last + 1, after))
+        ready.append(line)
+        self.cursor = line.sequence_number + max(0, last - after)
+        for number in [number for number in self._held if number <= self.cursor]:
+            del self._held[number]
 
     def _end(self, line: EventLine, *, ready: list[EventLine]) -> None:
         self.cursor = max(self.cursor, line.sequence_number)

@@ -137,6 +137,11 @@ class ResponsesDialectRow(BaseModel):
     min_output_tokens: Annotated[int, Field(ge=1)] = Field(
         default=16, description="The least max_output_tokens that it takes."
     )
+    background: bool = Field(
+        default=False,
+        description="Whether it runs responses in the background, streamed, and streams them again from their start: "
+        "then a stream that breaks can be resumed.",
+    )
 
 
 class ProviderRow(BaseModel):

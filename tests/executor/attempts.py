@@ -81,7 +81,7 @@ async def told(desk: Desk, order: WorkOrder) -> list[Json]:
     """What a reader has of all attempts, checked as the one answer that it must be."""
     lines = desk.live[order.request_id]
     await desk.until(order.request_id, lambda _: bool(lines) and lines[-1].is_terminal)
-    return check_stream([renumbered(line, number) for number, line in enumerate(lines)])
+    return check_stream(lines, first=lines[0].sequence_number)
 
 
 def renumbered(line: EventLine, number: int) -> EventLine:

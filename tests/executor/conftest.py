@@ -121,7 +121,7 @@ class Desk:
         """The events of the whole answer, checked."""
         return await self.answered(await self.send(self.order(target(model, api=api), **changes)))
 
-    async def answered(self, request_id: str, *, attempt: int = 1, timeout_s: float = 10.0) -> list[Json]:
+    async def answered(self, request_id: str, *, attempt: int = 1, timeout_s: float = 30.0) -> list[Json]:
         """The events of a request that ends in this attempt, checked as one sequence with those of earlier ones."""
         await self.until(request_id, lambda lines: any(line.is_terminal for line in lines), timeout_s=timeout_s)
         lines = self.live[request_id]

@@ -21,7 +21,7 @@ Pure: ids derive from the head, times come in.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2s
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from tokenbus_schemas import ErrorBody, Event, EventLine
 from tokenbus_schemas.events import COMPLETED, FAILED, INCOMPLETE
@@ -45,6 +45,18 @@ class Ending:
     reason: str | None = None
 
 
+class Standing(NamedTuple):
+    """How a response stands, its items closed: to come back to."""
+
+    items: tuple[Item, ...]
+    ids: frozenset[str]
+    call_ids: frozenset[str]
+    begun: tuple[bool, bool]
+    usage: JsonObject | None
+    facts: JsonObject
+    extension: JsonObject
+
+
 class AssemblyEndedError(RuntimeError):
     """The response has had its terminal event; a caller went on writing."""
 
@@ -55,6 +67,8 @@ class ResponseAssembly:
     def __init__(self, head: ResponseHead) -> None:
         self.head = head
         """May be replaced when a later upstream call goes to another target; identity must stay the same."""
+        self.minted_by = head.attempt
+        """Whose ids are minted: of another attempt where its very events are to be made again."""
         self.usage: JsonObject | None = None
         self.facts: JsonObject = {}
         """Fields of the resource that the upstream decides, such as service_tier."""
@@ -97,6 +111,34 @@ class ResponseAssembly:
         self._ids |= {item.id for item in folding.seen}
         self._call_ids |= {str(item.fields["call_id"]) for item in folding.seen if item.type in CALL_TYPES}
 
+    def standing(self) -> Standing:
+        """What `go_back` needs. Items that are open then must not be written to before it."""
+        return Standing(
+            items=tuple(self._items),
+            ids=frozenset(self._ids),
+            call_ids=frozenset(self._call_ids),
+            begun=(self._created, self._started),
+            usage=self.usage,
+            facts=dict(self.facts),
+            extension=dict(self.extension),
+        )
+
+    def go_back(self, to: Standing) -> None:
+        """Stand so again, without an event: for what is made again from there, and was told before."""
+        self._items[:] = to.items
+        self._ids, self._call_ids = set(to.ids), set(to.call_ids)
+        self._created, self._started = to.begun
+        self.usage, self.facts, self.extension = to.usage, dict(to.facts), dict(to.extension)
+        self._events.clear()
+
+    def go_back_to(self, index: int, *, started: bool) -> None:
+        """Stand as before the item at this output index; `started`: see `started`."""
+        kept = self._items[:index]
+        self._ids = {item.id for item in kept}
+        self._call_ids = {str(item.fields["call_id"]) for item in kept if item.type in CALL_TYPES}
+        self._items[:] = kept
+        self._created = self._started = started
+
     def rewind(self, *, to: int) -> None:
         """Items from this output index on are to be written anew: see rule 6."""
         self._rewind_to = to
@@ -138,7 +180,7 @@ class ResponseAssembly:
 
     def mint(self, item_type: str) -> str:
         """An id that this response has not used: the same on every run, other on another attempt."""
-        seed = f"{self.head.response_id}/{self.head.attempt}/{len(self._ids)}"
+        seed = f"{self.head.response_id}/{self.minted_by}/{len(self._ids)}"
         prefix = ID_PREFIXES.get(item_type, "item")
         return f"{prefix}_{blake2s(seed.encode(), digest_size=12).hexdigest()}"
 

@@ -2,8 +2,8 @@
 
     attempt > 1?  ended before → publish the end again; else go on behind a fence, from where the answer stands: the
                   last checkpoint of its tools, or its beginning. What was said beyond is said anew, or the answer fails
-    attempt 1?    the id may have been used before: RESULTS is asked while the provider is, and nothing is published until
-                  that has answered. Ended before → publish that end again
+    attempt 1?    the id may have been used before: RESULTS is asked while the provider is, and nothing is published
+                  until that has answered. Ended before → publish that end again
     out of time, or stopped → end at once, without the provider
     call targets and run tools, round by round, publish events as they come
     terminal event: stored by compare and set, then published; whoever called us acknowledges the work last
@@ -147,6 +147,8 @@ class Answer:
         if ended is None:
             await self._rounds.interrupt("cancelled")
             return self._assembly.cancel()
+        if isinstance(ended, Ended):
+            await self._rounds.interrupt("cancelled")
         if isinstance(ended, Moved | Ended):
             return ended
         if isinstance(ended, ErrorBody):

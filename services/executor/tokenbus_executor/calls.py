@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from tokenbus.errors import StreamFullError
+from tokenbus_executor.background import BackgroundCall
 from tokenbus_executor.errors import UpstreamError
 from tokenbus_executor.failover import Failover, GiveUp, TargetFailure, Try, Wait
 from tokenbus_executor.handover import MAX_HOPS, Moved, hand_over, next_hop
@@ -22,19 +23,26 @@ from tokenbus_executor.history import told_to
 from tokenbus_executor.publisher import EventPublisher
 from tokenbus_executor.reading import read_upstream
 from tokenbus_executor.surroundings import Surroundings
+from tokenbus_executor.upstream_notes import UpstreamNote
 from tokenbus_executor.upstreams import Upstream, UpstreamRequest, upstream_request
-from tokenbus_schemas import ErrorBody, ErrorCode, RequestError, Target, WorkOrder
+from tokenbus_schemas import ErrorBody, ErrorCode, EventLine, RequestError, Target, WorkOrder
 from tokenbus_schemas.work import Strategy
 from tokenbus_translate import Ending, ResponseAssembly
 
 _log = logging.getLogger(__name__)
 
 _NO_END: Final = ErrorBody(ErrorCode.INTERNAL_ERROR, "the upstream call returned without an end")
+_UNRESUMED: Final = ErrorBody(ErrorCode.EXECUTOR_LOST, "the answer could not be resumed; what came of it is kept")
 _RELEASE_S: Final = 1.0
 """How long a call that was cut short may take to tell others that they may try its target."""
 
 
 RequestFor = Callable[[Target], Mapping[str, object]]
+
+
+class _Resumption(NamedTuple):
+    note: UpstreamNote
+    told: Sequence[EventLine]
 
 
 class Calls:
@@ -62,12 +70,31 @@ class Calls:
         self._strategy: Strategy = order.strategy
         self._failover = self._new_failover()
         self._begin = 0
+        self._attempt = attempt
+        self._background: BackgroundCall | None = None
+        self._resumption: _Resumption | None = None
         self._recorded: set[Target] = set()
         self._tried: list[object] = []
 
     def prefer(self, target: Target) -> None:
         """Try it first from now on: another round is best put to whoever knows the conversation."""
         self._targets, self._strategy = [target, *(other for other in self._targets if other != target)], "ordered"
+
+    def resume(self, note: UpstreamNote, *, told: Sequence[EventLine]) -> None:
+        """Go on with the call that an earlier attempt noted, before any other. `told`: all that was published."""
+        self._resumption = _Resumption(note, told)
+
+    @property
+    def begin(self) -> int:
+        """The output index of the first item of the next call."""
+        return len(self._assembly.output) if self._resumption is None else self._resumption.note.begin
+
+    async def abandon(self) -> None:
+        """Nobody wants the answer any more: end it at the provider, where it runs there without us."""
+        if self._resumption is not None:
+            await self._resume(self._resumption, give_up=True)
+        elif self._background is not None:
+            await self._background.cancel()
 
     async def run(self, request_for: RequestFor) -> Ending | ErrorBody | Moved:
         """How the calls ended, the events published; why there is no answer, or no whole one; or where the work went.
@@ -77,7 +104,11 @@ class Calls:
         """
         cooldowns = self._around.cooldowns
         self._failover = self._new_failover()
-        self._begin = len(self._assembly.output)
+        self._begin = self.begin
+        if self._resumption is not None:
+            resumed = await self._resume(self._resumption)
+            if resumed is not None:
+                return resumed
         while True:
             standings = [cooldowns.standing(target) for target in self._targets]
             decision = self._failover.next(now=time.time(), deadline=self._order.deadline, standings=standings)
@@ -130,35 +161,88 @@ class Calls:
                 await cooldowns.show_life(target, probe=probe)
 
         settled = False
+        background = self._in_background(upstream)
         try:
-            failure = await read_upstream(
-                upstream,
-                body=request.body,
-                stream=request.stream,
-                publisher=self._publisher,
-                on_first_event=on_first_event,
-            )
+            if background is not None:
+                failure = await background.begin(request.body, on_first_event=on_first_event)
+            else:
+                failure = await read_upstream(
+                    upstream,
+                    opening=upstream.open(request.body),
+                    stream=request.stream,
+                    publisher=self._publisher,
+                    on_first_event=on_first_event,
+                )
             settled = True
         finally:
             if probe is not None and not settled:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_RELEASE_S):
                         await cooldowns.release(target, probe=probe)
+        stream = request.stream if background is None else background.stream
         if failure is None:
             await cooldowns.end_well(target, probe=probe)
             self.prefer(target)
-            return request.stream.ending or _NO_END
+            return stream.ending or _NO_END
+        await self.abandon()
         # One request counts once, however often it tries; but whoever claimed a target owes a verdict.
         if probe is not None or target not in self._recorded:
             self._recorded.add(target)
             await cooldowns.fail(target, failure=failure)
         self._failed(position, TargetFailure.of_upstream(failure))
-        if not request.stream.committed:
+        if not stream.committed:
             return None
         if not self._restarts:
             return failure.error
         self._assembly.rewind(to=self._begin)
         return None
+
+    def _in_background(self, upstream: Upstream) -> BackgroundCall | None:
+        """The call, if its answer can be resumed; only who asks for that pays for it with a later first event."""
+        self._background = None
+        row, order = upstream.row, self._order
+        kept = (
+            upstream.target.api == "responses" and row.responses.background and order.request.get("store") is not False
+        )
+        if kept and order.recovery == "resume":
+            self._background = BackgroundCall(
+                upstream,
+                order=order,
+                attempt=self._attempt,
+                assembly=self._assembly,
+                publisher=self._publisher,
+                notes=self._around.tools.notes,
+            )
+        return self._background
+
+    async def _resume(self, found: "_Resumption", *, give_up: bool = False) -> Ending | ErrorBody | None:
+        """None: it could not be resumed, and nothing of it was published; or it was given up."""
+        self._resumption = None
+        target = found.note.target
+        try:
+            upstream = await self._around.upstreams.upstream(target, row=self._around.providers.row(target.provider))
+        except UpstreamError as error:
+            return error.failure.error if found.told else None
+        call = self._in_background(upstream)
+        if call is None:
+            return _UNRESUMED if found.told else None
+        if give_up:
+            await call.cancel_noted(found.note)
+            return None
+
+        async def on_first_event() -> None:
+            pass
+
+        self._assembly.head = replace(
+            self._assembly.head, provider=target.provider, upstream_model=target.model, api=target.api
+        )
+        failure = await call.resume(found.note, told=found.told, on_first_event=on_first_event)
+        if failure is None:
+            self.prefer(target)
+            return call.stream.ending or _NO_END
+        await call.cancel()
+        self._background = None
+        return failure.error if found.told else None
 
     def _failed(self, position: int, failure: TargetFailure) -> None:
         self._failover.failed(position, failure, now=time.time())

@@ -1,14 +1,14 @@
 """Reads one upstream call into published events, each phase under its own budget."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from tokenbus_executor.errors import UpstreamError
-from tokenbus_executor.publisher import EventPublisher
 from tokenbus_executor.upstreams import Budgets, Upstream, UpstreamBody
-from tokenbus_schemas import ErrorCode
+from tokenbus_schemas import ErrorCode, Event
 from tokenbus_translate import UpstreamFailure, UpstreamStream, failure
 
 REUSE_WAIT_S: Final = 0.02
@@ -17,26 +17,39 @@ MAX_DOCUMENT_BYTES: Final = 64 * 2**20
 """The largest answer that is taken in one piece."""
 
 OnFirstEvent = Callable[[], Awaitable[None]]
+OnChunk = Callable[[], Awaitable[None]]
+
+
+class Publishes(Protocol):
+    """Where events go."""
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Events that arrived together. Raises `BusError`."""
+        ...
 
 
 async def read_upstream(
     upstream: Upstream,
     *,
-    body: Mapping[str, object],
+    opening: AbstractAsyncContextManager[UpstreamBody],
     stream: UpstreamStream,
-    publisher: EventPublisher,
+    publisher: Publishes,
     on_first_event: OnFirstEvent,
+    on_chunk: OnChunk | None = None,
 ) -> UpstreamFailure | None:
-    """Send the request and publish its events as they come, until the upstream's own end; why there was none, or None.
+    """Open the answer and publish its events as they come, until the upstream's own end; why there was none, or None.
 
-    `on_first_event` is awaited once, when the first useful event has been published. Raises `BusError`. A cancel closes
-    the provider's connection and leaves `stream` as it stands.
+    `on_chunk` is awaited whenever something has come, before its events are published. `on_first_event` is awaited
+    once, when the first useful event has been published. Raises `BusError`. A cancel closes the provider's connection
+    and leaves `stream` as it stands.
     """
     cause: UpstreamFailure | None = None
     phase = asyncio.timeout(upstream.budgets.first_event_s)
-    reading = _Reading(stream, publisher, gap_s=upstream.budgets.event_gap_s, phase=phase, on_first=on_first_event)
+    reading = _Reading(
+        stream, publisher, gap_s=upstream.budgets.event_gap_s, phase=phase, on_first=on_first_event, on_chunk=on_chunk
+    )
     try:
-        async with phase, upstream.open(body) as answer:
+        async with phase, opening as answer:
             await reading.run(answer)
     except TimeoutError:
         cause = _too_slow(stream, budgets=upstream.budgets)
@@ -58,17 +71,19 @@ class _Reading:
     def __init__(
         self,
         stream: UpstreamStream,
-        publisher: EventPublisher,
+        publisher: Publishes,
         *,
         gap_s: float,
         phase: asyncio.Timeout,
         on_first: OnFirstEvent,
+        on_chunk: OnChunk | None,
     ) -> None:
         self._stream = stream
         self._publisher = publisher
         self._gap_s = gap_s
         self._phase = phase
         self._on_first = on_first
+        self._on_chunk = on_chunk
 
     async def run(self, answer: UpstreamBody) -> None:
         if answer.is_json:
@@ -81,6 +96,8 @@ class _Reading:
         useful = 0
         while chunk := await answer.next_chunk():
             events = stream.feed(chunk)
+            if self._on_chunk is not None:
+                await self._on_chunk()
             if events:
                 await publisher.publish(events)
             if stream.useful_count != useful:

@@ -86,7 +86,10 @@ class ToolLoop:
         checkpoints = await self._tools.checkpoints.read(tenant, request_id) if self._functions else []
         lines = await self._tools.earlier.read(tenant, request_id)
         place = find_place(self._assembly, checkpoints=checkpoints, lines=lines)
-        if place.beyond:
+        note = await self._tools.notes.newest(tenant, request_id) if self._order.recovery == "resume" else None
+        if note is not None and note.begin == place.settled and place.sound:
+            self._calls.resume(note, told=lines)
+        elif place.beyond:
             if self._order.recovery != "restart" or not place.sound:
                 return _LOST
             self._assembly.rewind(to=place.settled)
@@ -132,7 +135,9 @@ class ToolLoop:
             number, current = number + 1, None
 
     async def interrupt(self, why: Interruption) -> None:
-        """After `run` was cut short: ends running tools, and gives every call its output, for the end of the answer."""
+        """After `run` was cut short: ends the answer at a provider that would write on, ends running tools, and gives
+        every call its output, for the end of the answer."""
+        await self._calls.abandon()
         if self._run is not None:
             await self._run.interrupt(why)
 
@@ -149,7 +154,7 @@ class ToolLoop:
 
     async def _ask(self, conversation: Conversation, *, number: int) -> _Round | Ending | ErrorBody | Moved:
         """One round of the model. Its end is the answer's, unless it called what may be run."""
-        begin, last = len(self._assembly.output), number >= self._most
+        begin, last = self._calls.begin, number >= self._most
         ended = await self._calls.run(lambda target: conversation.request_for(target, last=last))
         if isinstance(ended, ErrorBody | Moved) or ended.status != "completed" or last:
             return ended

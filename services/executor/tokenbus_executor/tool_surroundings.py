@@ -12,6 +12,7 @@ from tokenbus_executor.tool_checkpoints import Checkpoints
 from tokenbus_executor.tool_definitions import ToolDefinitions
 from tokenbus_executor.tool_reach import ToolReach
 from tokenbus_executor.tool_resumption import EarlierEvents
+from tokenbus_executor.upstream_notes import UpstreamNotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class ToolSurroundings:
     reach: ToolReach
     checkpoints: Checkpoints
     earlier: EarlierEvents
+    notes: UpstreamNotes
     limits: ToolLimits
 
 
@@ -46,5 +48,6 @@ async def open_tools(bus: Bus, *, topology: Topology, limits: ToolLimits) -> Asy
             reach=ToolReach(bus, caller, root=subjects.root),
             checkpoints=checkpoints,
             earlier=EarlierEvents(bus, topology=topology),
+            notes=UpstreamNotes(bus, stream=topology.checkpoints),
             limits=limits,
         )

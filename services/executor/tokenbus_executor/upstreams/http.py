@@ -4,13 +4,14 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 import httpx2
 import orjson
+from yarl import URL
 
 from tokenbus_executor.errors import UpstreamError
 from tokenbus_executor.upstreams.failures import opening_failure, reading_failure, refusal
@@ -69,14 +70,45 @@ async def open_body(
     to its end. Raises `UpstreamError` for anything but a 2xx answer.
     """
     payload = orjson.dumps(body)
+    data = payload if len(payload) <= _IN_ONE_WRITE else io.BytesIO(payload)
+    async with _answered(session, "POST", head.url, data=data, head=head, timeout=timeout) as answer:
+        yield answer
+
+
+def open_kept(
+    session: aiohttp.ClientSession, *, head: RequestHead, response_id: str, timeout: aiohttp.ClientTimeout
+) -> AbstractAsyncContextManager[UpstreamBody]:
+    """The stream of a response that the provider keeps, from its start; as `open_body`, but leaving stops nothing."""
+    url = _below(head.url, response_id).update_query(stream="true")
+    return _answered(session, "GET", url, data=None, head=head, timeout=timeout)
+
+
+async def cancel_kept(
+    session: aiohttp.ClientSession, *, head: RequestHead, response_id: str, timeout: aiohttp.ClientTimeout
+) -> None:
+    """End a response that the provider keeps. Raises `UpstreamError`."""
+    url = _below(head.url, response_id, "cancel")
+    async with _answered(session, "POST", url, data=b"{}", head=head, timeout=timeout):
+        pass
+
+
+def _below(url: URL, *parts: str) -> URL:
+    return url.joinpath(*parts).with_query(url.query)
+
+
+@asynccontextmanager
+async def _answered(
+    session: aiohttp.ClientSession,
+    method: str,
+    url: URL,
+    *,
+    data: bytes | io.BytesIO | None,
+    head: RequestHead,
+    timeout: aiohttp.ClientTimeout,
+) -> AsyncGenerator[UpstreamBody]:
     try:
-        response = await session.post(
-            head.url,
-            data=payload if len(payload) <= _IN_ONE_WRITE else io.BytesIO(payload),
-            headers=head.headers,
-            allow_redirects=False,
-            proxy=head.proxy,
-            timeout=timeout,
+        response = await session.request(
+            method, url, data=data, headers=head.headers, allow_redirects=False, proxy=head.proxy, timeout=timeout
         )
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise UpstreamError(opening_failure(error)) from error

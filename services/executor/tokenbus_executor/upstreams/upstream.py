@@ -12,7 +12,7 @@ from tokenbus_executor.keys import Keyring
 from tokenbus_executor.upstreams.access import Access, access
 from tokenbus_executor.upstreams.budgets import Budgets
 from tokenbus_executor.upstreams.heads import RequestHead, make_head
-from tokenbus_executor.upstreams.http import UpstreamBody, open_body, open_session
+from tokenbus_executor.upstreams.http import UpstreamBody, cancel_kept, open_body, open_kept, open_session
 from tokenbus_schemas import Api, ProviderRow, Target
 
 _MOST_HEADS: Final = 1_000
@@ -32,9 +32,20 @@ class Upstream:
 
     def open(self, body: Mapping[str, object]) -> AbstractAsyncContextManager[UpstreamBody]:
         """Send a request; see `open_body`."""
+        return open_body(self.session, head=self.head, body=body, timeout=self._timeout)
+
+    def open_kept(self, response_id: str) -> AbstractAsyncContextManager[UpstreamBody]:
+        """Read a response that runs in the background, from its start; see `http.open_kept`."""
+        return open_kept(self.session, head=self.head, response_id=response_id, timeout=self._timeout)
+
+    async def cancel_kept(self, response_id: str) -> None:
+        """End a response that runs in the background. Raises `UpstreamError`."""
+        await cancel_kept(self.session, head=self.head, response_id=response_id, timeout=self._timeout)
+
+    @property
+    def _timeout(self) -> aiohttp.ClientTimeout:
         connect_s = self.budgets.connect_s
-        timeout = aiohttp.ClientTimeout(connect=connect_s, sock_connect=connect_s)
-        return open_body(self.session, head=self.head, body=body, timeout=timeout)
+        return aiohttp.ClientTimeout(connect=connect_s, sock_connect=connect_s)
 
 
 class _Made(NamedTuple):
