@@ -1,4 +1,5 @@
-"""Write the pages of docs/ that are made from the code, in whole or in part: `python docs/export.py [--check]`.
+"""Write what is made from the code: the pages of docs/, in whole or in part, and the catalog's JSON Schema, which ships
+with the router: `python docs/export.py [--check]`.
 
 `--check` writes nothing and exits 1 where a page differs. A part of a page stands between `<!-- name -->` and
 `<!-- end -->`.
@@ -13,6 +14,7 @@ from typing import Final
 from tokenbus_chassis.settings import ServiceSettings, settings_table
 from tokenbus_executor.settings import ExecutorSettings
 from tokenbus_gateway.settings import GatewaySettings
+from tokenbus_router.catalog import schema_text
 from tokenbus_router.catalog_default import default_text
 from tokenbus_router.catalog_load import load_catalog
 from tokenbus_router.settings import RouterSettings
@@ -26,7 +28,8 @@ from tokenbus_router.tables import (
 )
 from tokenbus_tools.settings import ToolsSettings
 
-HERE: Final = Path(__file__).parent
+HERE: Final = Path(__file__).resolve().parent
+SCHEMA: Final = HERE.parent / "services" / "router" / "tokenbus_router" / "catalog.schema.json"
 
 _INTRO: Final = """# Settings
 
@@ -76,9 +79,9 @@ def filled(page: Path) -> str:
 
 
 def pages() -> Mapping[Path, str]:
-    """Every page with its text."""
+    """Every page, and the schema, with its text."""
     mixed = [HERE / "catalog.md", HERE / "parameters.md"]
-    return {HERE / "settings.md": settings_page(), **{page: filled(page) for page in mixed}}
+    return {HERE / "settings.md": settings_page(), SCHEMA: schema_text(), **{page: filled(page) for page in mixed}}
 
 
 def main(arguments: list[str]) -> int:
@@ -86,7 +89,7 @@ def main(arguments: list[str]) -> int:
     stale = {page: text for page, text in pages().items() if not page.exists() or page.read_text() != text}
     for page, text in stale.items():
         if "--check" in arguments:
-            sys.stderr.write(f"docs/{page.name} differs from the code: run `make schemas`\n")
+            sys.stderr.write(f"{page.relative_to(HERE.parent)} differs from the code: run `make schemas`\n")
         else:
             page.write_text(text)
     return 1 if stale and "--check" in arguments else 0
