@@ -15,6 +15,19 @@ from tokenbus_translate import LifecycleCheck
 
 KEYS = {endpoint.name: f"sk-{endpoint.name}-0123456789abcdef" for endpoint in ENDPOINTS}
 TIMEOUT_S = 20.0
+DATED_AZURE = """\
+extends: default
+providers:
+  azure_dated:
+    kind: azure
+    base_url_env: AZURE_DATED_ENDPOINT
+    api_key_env: AZURE_DATED_API_KEY
+    api_version: 2025-04-01-preview
+    apis: [responses, chat_completions]
+    chat: { max_tokens_name: max_completion_tokens, developer_role: developer }
+"""
+"""Azure's older API beside the default catalog's providers: another address, and a version in each."""
+DATED_KEY = {"AZURE_DATED_API_KEY": "azure-dated-0123456789abcdef"}
 
 
 def check_lifecycle(lines: Sequence[EventLine]) -> list[Json]:
@@ -128,3 +141,4 @@ class Bench:
             # Azure's is the resource's endpoint, without the path of its API.
             url = self.simulator.origin("azure") if endpoint.name == "azure" else urls[endpoint.name]
             self._environment[endpoint.base_url_env] = url.replace(here, origin)
+        self._environment["AZURE_DATED_ENDPOINT"] = self.simulator.origin("azure").replace(here, origin)

@@ -8,6 +8,9 @@ from typing import Final, Literal
 
 from tests.conformance.product_tables import Api
 
+DATED: Final = "azure_dated"
+"""Azure by its older API, with deployments and `api-version` in its addresses."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -23,6 +26,11 @@ class Capabilities:
     thoughts: Literal["sealed", "reasoning_content", "reasoning"] | None = None
     """How earlier reasoning goes back to it; None: it does not."""
 
+    @property
+    def profile(self) -> str:
+        """What the simulator calls it: Azure's older API is another address of the same provider."""
+        return "azure" if self.provider == DATED else self.provider
+
     def __str__(self) -> str:
         return f"{self.provider}-{self.api}"
 
@@ -32,6 +40,8 @@ CAPABILITIES: Final = (
     Capabilities("openai", "chat_completions"),
     Capabilities("azure", "responses", n=False, thoughts="sealed"),
     Capabilities("azure", "chat_completions"),
+    Capabilities(DATED, "responses", n=False, thoughts="sealed"),
+    Capabilities(DATED, "chat_completions"),
     Capabilities("baseten", "chat_completions"),
     Capabilities("cerebras", "chat_completions", thoughts="reasoning"),
     Capabilities("deepseek", "chat_completions", images=False, schemas=False, n=False, thoughts="reasoning_content"),

@@ -1,4 +1,5 @@
-"""One running router and executor for the whole suite, with the default catalog; a simulator for each test."""
+"""One running router and executor for the whole suite, with the default catalog and Azure's older API; a simulator for
+each test."""
 
 import secrets
 from collections.abc import AsyncGenerator
@@ -8,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 import tokenbus
-from tests.conformance.bench import KEYS, Bench
+from tests.conformance.bench import DATED_AZURE, DATED_KEY, KEYS, Bench
 from tests.conformance.product_tables import ENDPOINTS
 from tokenbus import Client
 from tokenbus.bus import Bus
@@ -17,7 +18,6 @@ from tokenbus_executor.app import executing
 from tokenbus_executor.keys import Keyring
 from tokenbus_executor.settings import ExecutorSettings
 from tokenbus_router.app import routing
-from tokenbus_router.catalog_default import default_text
 from tokenbus_router.catalog_load import load_catalog
 from tokenbus_router.settings import RouterSettings
 from tokenbus_simulator import Simulator
@@ -36,7 +36,7 @@ async def services(nats_url: str) -> AsyncGenerator[Services]:
     """Router, executor and client as they are deployed; one call per target, so that errors are told at once."""
     root = f"t{secrets.token_hex(6)}"
     environment = {endpoint.key_env: KEYS[endpoint.name] for endpoint in ENDPOINTS}
-    environment |= {endpoint.base_url_env: "http://127.0.0.1:9" for endpoint in ENDPOINTS}
+    environment |= {endpoint.base_url_env: "http://127.0.0.1:9" for endpoint in ENDPOINTS} | DATED_KEY
     router = RouterSettings(nats_url=nats_url, root=root, drain_timeout_s=1.0)
     executor = ExecutorSettings(
         nats_url=nats_url,
@@ -47,7 +47,7 @@ async def services(nats_url: str) -> AsyncGenerator[Services]:
         target_tries=1,
         cooldown_failures=1_000,
     )
-    catalog = load_catalog(default_text())
+    catalog = load_catalog(DATED_AZURE)
     keyring = Keyring(environment)
     async with (
         running_service("router", lambda bus: routing(bus, settings=router, catalog=catalog), settings=router),

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conformance.bench import KEYS, Bench
-from tests.conformance.capabilities import CAPABILITIES, Capabilities
-from tests.conformance.product_tables import ENDPOINTS, Endpoint, Json
+from tests.conformance.bench import DATED_KEY, KEYS, Bench
+from tests.conformance.capabilities import CAPABILITIES, DATED, Capabilities
+from tests.conformance.product_tables import ENDPOINTS, Api, Endpoint, Json
 from tokenbus_router.catalog_default import default_text
 from tokenbus_router.catalog_load import load_catalog
 from tokenbus_simulator import fingerprint
@@ -25,7 +25,7 @@ every_endpoint = pytest.mark.parametrize("row", ENDPOINTS, ids=lambda row: row.n
 async def test_catalog_suite_and_simulator_know_the_same_providers_and_apis() -> None:
     assert set(BY_NAME) == set(CATALOG.providers) == set(PROFILES)
     known = {(name, api) for name, provider in CATALOG.providers.items() for api in provider.apis}
-    assert {(row.provider, row.api) for row in CAPABILITIES} == known
+    assert {(row.provider, row.api) for row in CAPABILITIES if row.provider != DATED} == known
 
 
 @every_endpoint
@@ -34,7 +34,7 @@ async def test_the_catalog_has_the_providers_address_and_variables(row: Endpoint
     assert (entry.base_url, entry.base_url_env, entry.api_key_env) == (row.base_url, row.base_url_env, row.key_env)
 
 
-@pytest.mark.parametrize("row", CAPABILITIES, ids=str)
+@pytest.mark.parametrize("row", [row for row in CAPABILITIES if row.provider != DATED], ids=str)
 async def test_a_request_goes_to_the_providers_path_with_its_key(bench: Bench, row: Capabilities) -> None:
     endpoint = BY_NAME[row.provider]
     answered = (await bench.ask(f"{row.provider}/{endpoint.model}", provider=row.provider, api=row.api)).completed()
@@ -45,6 +45,22 @@ async def test_a_request_goes_to_the_providers_path_with_its_key(bench: Bench, r
     assert base.endswith(urlsplit(endpoint.base_url).path)
     assert _credentials(exchange.headers) == {endpoint.key_header: fingerprint(_sent(endpoint))}
     assert answered.upstream["model"] == endpoint.model
+
+
+@pytest.mark.parametrize(
+    ("api", "path"),
+    [("responses", "/openai/responses"), ("chat_completions", "/openai/deployments/my-gpt/chat/completions")],
+)
+async def test_azures_older_api_has_the_deployment_and_the_version_in_its_address(
+    bench: Bench, api: Api, path: str
+) -> None:
+    answered = (await bench.ask(f"{DATED}/my-gpt", api=api)).completed()
+
+    [exchange] = answered.exchanges
+    assert exchange.path == urlsplit(bench.simulator.origin("azure")).path + path
+    [key] = DATED_KEY.values()
+    assert _credentials(exchange.headers) == {"api-key": fingerprint(key)}
+    assert answered.upstream["model"] == "my-gpt"
 
 
 def _sent(endpoint: Endpoint) -> str:

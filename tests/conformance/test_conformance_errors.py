@@ -45,7 +45,7 @@ async def test_an_http_error_in_the_providers_form_is_told_by_its_code(
     answered = await _ask(bench, row, Script(fault=fault))
 
     assert answered.error["type"] == code
-    assert [exchange.path.split("/")[2] for exchange in answered.exchanges] == [row.provider]
+    assert [exchange.path.split("/")[2] for exchange in answered.exchanges] == [row.profile]
 
 
 @everywhere

@@ -74,8 +74,8 @@ async def test_every_event_of_it_is_the_providers_own(bench: Bench, row: Capabil
 async def _told_directly(bench: Bench, row: Capabilities, tool: ProviderTool, *, body: Json) -> list[Json]:
     """What the provider says to the same request without the bus between."""
     bench.simulator.then(Script(provider_calls=(tool.tool["type"],), text="With the tide, twice a day."))
-    url = f"{bench.simulator.base_urls[row.provider]}/responses"
-    headers = {"authorization": f"Bearer {KEYS[row.provider]}"}
+    url = f"{bench.simulator.base_urls[row.profile]}/responses"
+    headers = {"authorization": f"Bearer {KEYS[row.profile]}"}
     async with aiohttp.ClientSession() as session, session.post(url, json=body, headers=headers) as answer:
         lines = (await answer.read()).splitlines()
     return [orjson.loads(line[6:]) for line in lines if line.startswith(b"data: {")]
