@@ -170,3 +170,21 @@ def test_the_next_hop_keeps_the_request_and_numbers_its_attempts_after_all_of_th
     assert moved == order.model_copy(
         update={"hop": 4, "attempt_base": 3 * ATTEMPTS_PER_HOP, "targets": [far()], "strategy": "ordered"}
     )
+
+
+async def test_work_that_is_queued_for_a_provider_that_leaves_the_catalog_ends_all_the_same(
+    desk: Desk, simulator: Simulator, start_executor: StartExecutor
+) -> None:
+    async with start_executor(slots=1):
+        busy = await desk.send(desk.order(target("sim;rate=20;tokens=20")))
+        await desk.until(busy, lambda lines: len(lines) > 0)
+        moves_on = await desk.send(desk.order(far(), target("plain"), priority_class="low"))
+        ends = await desk.send(desk.order(far(), priority_class="low"))
+        await desk.publish_providers(provider(simulator))
+        assert (await desk.answered(busy))[-1]["type"] == "response.completed"
+        first, refused = [(await desk.answered(request_id))[-1] for request_id in (moves_on, ends)]
+
+    assert first["response"]["tokenbus"]["provider"] == "lab"
+    assert refused["type"] == "response.failed"
+    assert refused["response"]["error"]["type"] == "target_unavailable"
+    assert "provider remote left the catalog" in refused["response"]["error"]["message"]
