@@ -14,6 +14,7 @@ from tokenbus.bus import BucketSpec, Bus, ConsumerSpec, Ensured, StreamSpec
 from tokenbus.errors import BusError, BusRefusedError, BusTimeoutError, NoStreamError
 from tokenbus.jetstream_api import is_passing
 from tokenbus.stream_specs import bucket_stream
+from tokenbus.tool_journal import JOURNAL_MAX_BYTES, journal_stream
 from tokenbus_schemas import DEFAULT_ROOT, PRIORITY_CLASSES, Pool, PriorityClass, Subjects
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class TopologyLimits:
     """Of what requests asked; then the oldest go, and can not be continued any more."""
     checkpoints_max_bytes: int = 256 * _MIB
     """Of conversations in which tools run; then the oldest go, and can not be taken up any more."""
+    tools_max_bytes: int = JOURNAL_MAX_BYTES
+    """Of what tool calls came to; then calls are refused instead of run without a trace."""
     dead_max_bytes: int = 64 * _MIB
     dead_max_age_s: float = 7 * 24 * _HOUR_S
     ack_wait_s: float = 15.0
@@ -66,11 +69,14 @@ class Topology:
     """As `checkpoints`."""
     checkpoints: StreamSpec
     """A bucket, as the `nats` command knows it, of values that expire: without markers for these, and never full."""
+    tools: StreamSpec
+    """The journal of tool calls, a bucket, too. A host of tools makes it, where it comes first."""
     pools: tuple[Pool, ...] = field(default=())
 
     @property
     def streams(self) -> tuple[StreamSpec, ...]:
-        return self.requests, self.work, self.events, self.results, self.dead, self.responses, self.checkpoints
+        queues, logs = (self.requests, self.work), (self.events, self.results, self.dead)
+        return *queues, *logs, self.responses, self.checkpoints, self.tools
 
     @property
     def buckets(self) -> tuple[BucketSpec, ...]:
@@ -176,6 +182,7 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
         cooldown=BucketSpec(f"{root}_cooldown", replicas=bounds.replicas),
         responses=rolling_bucket("responses", bounds.responses_max_bytes),
         checkpoints=rolling_bucket("checkpoints", bounds.checkpoints_max_bytes),
+        tools=journal_stream(root, replicas=bounds.replicas, max_bytes=bounds.tools_max_bytes),
         pools=tuple(pools),
     )
 

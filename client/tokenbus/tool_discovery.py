@@ -1,8 +1,7 @@
 """Which tools are served right now, by whom: read from the services themselves, over NATS's service API."""
 
-import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,43 +119,3 @@ def _offer(info: ServiceInfo, endpoint: EndpointInfo, subjects: Subjects) -> Too
         serves=CANDIDATE_METADATA not in endpoint.metadata,
         description=description,
     )
-
-
-class ToolDirectory:
-    """The served tools, cached: at most one question to the services at a time, and none while the answer is fresh."""
-
-    def __init__(self, bus: Bus, subjects: Subjects, *, fresh_s: float = 10.0, retry_s: float = 1.0) -> None:
-        """`fresh_s`: how long an answer is used; `retry_s`: how long one in which a tool was missing is used for it."""
-        self._bus = bus
-        self._subjects = subjects
-        self._fresh_s = fresh_s
-        self._retry_s = retry_s
-        self._tools: Mapping[str, ServedTool] = {}
-        self._asked = float("-inf")
-        self._lock = asyncio.Lock()
-
-    async def all(self) -> list[ServedTool]:
-        """Everything that is served. Raises as `discover`."""
-        await self._refresh(self._fresh_s)
-        return list(self._tools.values())
-
-    async def find(self, subject: str) -> ServedTool | None:
-        """The tool on this subject (`Subjects.tool`), or None. Raises as `discover`."""
-        await self._refresh(self._fresh_s)
-        if subject not in self._tools:
-            await self._refresh(self._retry_s)
-        return self._tools.get(subject)
-
-    async def _refresh(self, max_age_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        async with self._lock:
-            if loop.time() - self._asked < max_age_s:
-                return
-            self._tools = {tool.subject: tool for tool in await discover(self._bus, self._subjects)}
-            self._asked = loop.time()
-        for tool in self._tools.values():
-            if tool.in_conflict:
-                services = sorted({f"{offer.service} {offer.service_version}" for offer in tool.offers})
-                _log.warning(
-                    "a tool is served with several schemas", extra={"tool": tool.subject, "services": services}
-                )

@@ -10,7 +10,7 @@ from tokenbus.stream_specs import StreamSpec, bucket_stream
 
 _MAX_AGE_S: Final = 24 * 3600.0
 """The longest that an entry may live; each says itself when it is of no more use: some time after its request."""
-_MAX_BYTES: Final = 1024 * 1024 * 1024
+JOURNAL_MAX_BYTES: Final = 1024 * 1024 * 1024
 """A thousand calls a second with small outputs and ten minutes' time each come to a third of it."""
 
 
@@ -19,7 +19,7 @@ def journal_bucket(root: str) -> str:
     return f"{root}_tools"
 
 
-def journal_stream(root: str, *, replicas: int = 1, max_bytes: int = _MAX_BYTES) -> StreamSpec:
+def journal_stream(root: str, *, replicas: int = 1, max_bytes: int = JOURNAL_MAX_BYTES) -> StreamSpec:
     """The stream that is the bucket. When it is full, calls are refused instead of run without a trace."""
     bucket = journal_bucket(root)
     return StreamSpec(

@@ -20,7 +20,7 @@ async def test_everything_is_made_once(bus: Bus, root: str) -> None:
     assert {ensured.outcome for ensured in made} == {"created"}
     capitals = root.upper()
     streams = {f"{capitals}_{name}" for name in ("REQUESTS", "WORK", "EVENTS", "RESULTS", "DEAD")}
-    buckets = {f"KV_{root}_{name}" for name in ("catalog", "cancelled", "cooldown")}
+    buckets = {f"KV_{root}_{name}" for name in ("catalog", "cancelled", "cooldown", "checkpoints", "tools")}
     assert streams | buckets <= set(await bus.stream_names())
     assert {ensured.outcome for ensured in await ensure_topology(bus, wanted)} == {"unchanged"}
 
@@ -120,3 +120,9 @@ def test_names_follow_the_root() -> None:
     one, two = topology("a"), topology("b")
     assert not {stream.name for stream in one.streams} & {stream.name for stream in two.streams}
     assert replace(one, pools=POOLS).consumers[-1].name == "groq_low"
+
+
+def test_everything_that_is_stored_has_the_replicas_of_the_installation(root: str) -> None:
+    wanted = topology(root, limits=TopologyLimits(replicas=3))
+
+    assert {stored.replicas for stored in (*wanted.streams, *wanted.buckets)} == {3}

@@ -13,7 +13,8 @@ from tests.conftest import eventually
 from tests.toolkit.conftest import Calling, StartHost, hosted
 from tokenbus.bus import Bus
 from tokenbus.gathering import gather
-from tokenbus.tool_discovery import ToolDirectory, discover
+from tokenbus.tool_directory import DirectoryTimes, tool_directory
+from tokenbus.tool_discovery import discover
 from tokenbus_schemas import Subjects
 from tokenbus_schemas.subjects import scope, tool_name
 from tokenbus_toolkit import Tool, ToolDefinitionError, raw_tool, tool
@@ -112,15 +113,41 @@ async def test_host_with_more_tools_than_fit_an_answer_shows_several_instances(
 async def test_directory_asks_once_for_what_is_there_and_again_for_what_is_not(
     host: StartHost, bus: Bus, subjects: Subjects
 ) -> None:
-    directory = ToolDirectory(bus, subjects, retry_s=0.0)
+    async with tool_directory(bus, subjects, times=DirectoryTimes(retry_s=0.0)) as directory:
+        assert await directory.find(subject_of(nothing, subjects)) is None
+        await host(nothing)
+        found = await directory.find(subject_of(nothing, subjects))
+        assert found is not None
+        assert found.description == nothing.description
+        assert await directory.find(subject_of(nothing, subjects)) is found
+        assert await directory.all() == [found]
 
-    assert await directory.find(subject_of(nothing, subjects)) is None
-    await host(nothing)
-    found = await directory.find(subject_of(nothing, subjects))
-    assert found is not None
-    assert found.description == nothing.description
-    assert await directory.find(subject_of(nothing, subjects)) is found
-    assert await directory.all() == [found]
+
+async def test_directory_uses_an_old_list_while_it_asks_for_a_new_one(
+    nats_url: str, root: str, bus: Bus, subjects: Subjects
+) -> None:
+    asked = asyncio.Event()
+    async with tool_directory(bus, subjects, times=DirectoryTimes(fresh_s=0.0)) as directory:
+        async with hosted(nats_url, nothing, root=root):
+            (known,) = await directory.all()
+        await bus.subscribe("$SRV.INFO", lambda _: asked.set())
+        await bus.flush()
+        assert await directory.find(known.subject) is known
+        assert not asked.is_set()
+
+        async with asyncio.timeout(10):
+            await asked.wait()
+            while await directory.find(known.subject) is not None:
+                await bus.flush()
+
+
+async def test_directory_does_not_use_a_list_that_is_too_old(
+    nats_url: str, root: str, bus: Bus, subjects: Subjects
+) -> None:
+    async with tool_directory(bus, subjects, times=DirectoryTimes(fresh_s=0.0, usable_s=0.0)) as directory:
+        async with hosted(nats_url, nothing, root=root):
+            assert await directory.all()
+        assert await directory.all() == []
 
 
 async def test_name_of_another_services_tool_is_refused_and_reported(

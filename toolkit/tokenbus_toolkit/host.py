@@ -34,6 +34,12 @@ class _Endpoint:
     rival: str = ""
     """The service that offers another schema under this name, as last reported."""
 
+    async def close(self) -> None:
+        """Take no new calls; those received go on."""
+        if self.subscription is not None:
+            await self.subscription.drain()
+            self.subscription = None
+
 
 class ToolHost:
     """Made by `hosting.tool_host`. Tools may come and go while it runs."""
@@ -98,8 +104,7 @@ class ToolHost:
             if endpoint is None:
                 continue
             self._services.hide(subject)
-            if endpoint.subscription is not None:
-                await endpoint.subscription.drain()
+            await endpoint.close()
 
     async def beat(self) -> None:
         """Beside the calls until the last has ended: callers hear that their calls run, and claims are renewed."""
@@ -121,8 +126,7 @@ class ToolHost:
         await self._services.close()
         async with asyncio.TaskGroup() as group:
             for endpoint in self._endpoints.values():
-                if endpoint.subscription is not None:
-                    group.create_task(endpoint.subscription.drain())
+                group.create_task(endpoint.close())
         await self._calls.drain(timeout_s=timeout_s)
         try:
             await self._bus.flush()
@@ -152,11 +156,13 @@ class ToolHost:
             _report(subject, endpoint, rivalry)
             if rivalry is not None and rivalry.refuses:
                 self._services.hide(subject)
-            elif self._endpoints.get(subject) is endpoint:
+                await endpoint.close()
+            elif self._endpoints.get(subject) is endpoint and endpoint.subscription is None:
                 receiver = self._receiver(listing.served)
                 endpoint.subscription = await self._bus.subscribe(subject, receiver, queue=QUEUE_GROUP)
-                listing.serves = True
         await self._bus.flush()
+        for endpoint in endpoints.values():
+            endpoint.listing.serves = endpoint.subscription is not None
 
     def _subject(self, tool: Tool) -> str:
         return self._subjects.tool(scope(tool.description.scope), tool_name(tool.name))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tokenbus.tool_discovery import ToolDirectory
+from tokenbus.tool_directory import ToolDirectory
 from tokenbus_executor.function_tools import NamedTool, defined, not_offered, undefined
 from tokenbus_schemas.subjects import Scope, Subjects, Tenant, ToolName
 from tokenbus_schemas.tools import SHARED_SCOPE, ToolDescription

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tokenbus.bus import Bus
 from tokenbus.tool_caller import tool_caller
-from tokenbus.tool_discovery import ToolDirectory
+from tokenbus.tool_directory import tool_directory
 from tokenbus_chassis.topology import Topology
 from tokenbus_executor.tool_checkpoints import Checkpoints
 from tokenbus_executor.tool_definitions import ToolDefinitions
@@ -42,9 +42,9 @@ async def open_tools(bus: Bus, *, topology: Topology, limits: ToolLimits) -> Asy
     """Listens for the results of calls while inside. Raises `BusError`."""
     subjects = topology.subjects
     checkpoints = Checkpoints(bus, stream=topology.checkpoints)
-    async with tool_caller(bus, subjects) as caller:
+    async with tool_caller(bus, subjects) as caller, tool_directory(bus, subjects) as directory:
         yield ToolSurroundings(
-            definitions=ToolDefinitions(ToolDirectory(bus, subjects), subjects=subjects),
+            definitions=ToolDefinitions(directory, subjects=subjects),
             reach=ToolReach(bus, caller, root=subjects.root),
             checkpoints=checkpoints,
             earlier=EarlierEvents(bus, topology=topology),
