@@ -244,6 +244,46 @@ async def test_an_output_near_the_limit_of_the_bus_is_defined(desk: Desk, serve:
     assert large[-1]["type"] == "response.completed"
 
 
+async def test_outputs_that_together_do_not_fit_end_the_answer_by_name(
+    desk: Desk, serve: Serve, simulator: Simulator
+) -> None:
+    """The model has read them; it is the whole response that the bus can not carry."""
+
+    @tool
+    async def much(number: int) -> str:
+        return str(number) * 400_000
+
+    await serve(much)
+    calls = ";".join(f'call=much({{"number":{number}}})' for number in range(4))
+    request_id = await desk.send(desk.order(target(f"sim;{calls}"), request=asking("much")))
+    await desk.until(request_id, lambda lines: any(line.is_terminal for line in lines), timeout_s=30)
+
+    end = desk.live[request_id][-1].data
+    assert (end["type"], end["response"]["error"]["type"]) == ("response.failed", "output_too_large")
+    items = [line.data["item"] for line in desk.live[request_id] if line.type == "response.output_item.done"]
+    told = [item["output"] for item in items if item["type"] == "function_call_output"]
+    assert [(output[0], len(output)) for output in told] == [(str(number), 400_000) for number in range(4)]
+    assert len(simulator.record) == 2
+
+
+@pytest.mark.parametrize("api", BOTH_APIS)
+async def test_fifty_calls_in_each_of_ten_rounds_have_one_output_each(desk: Desk, serve: Serve, api: str) -> None:
+    ran = Counter[int]()
+
+    @tool
+    async def note(number: int) -> None:
+        ran[number] += 1
+
+    await serve(note)
+    calls = ";".join(f'call=note({{"number":{number}}})' for number in range(50))
+    order = desk.order(target(f"sim;rounds=10;{calls}", api=api), request=asking("note"), timeout_s=60)
+    events = await desk.answered(await desk.send(order), timeout_s=60)
+
+    assert kinds(events) == [*["function_call"] * 50, *["function_call_output"] * 50] * 10 + ["message"]
+    assert outputs(events) == [""] * 500
+    assert ran == dict.fromkeys(range(50), 10)
+
+
 async def test_a_truncated_answer_runs_nothing(desk: Desk, serve: Serve) -> None:
     await serve(shout)
     events = await desk.ask('sim;finish=length;call=shout({"word":"x"})', request=asking("shout"))

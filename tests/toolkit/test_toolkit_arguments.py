@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -128,3 +129,42 @@ def test_what_may_be_a_guess_is_refused(text: str) -> None:
 def test_json_that_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(ArgumentsError):
         read_arguments(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"x":NaN}', "NaN is no JSON value"),
+        ('{"x":-Infinity}', "-Infinity is no JSON value"),
+        ('{"x":1e999}', "1e999, which is beyond all floating-point numbers, is no JSON value"),
+        ('{"x":' + "9" * 5000 + "}", "a number of 5000 digits is no JSON value"),
+        ('{"x":' + "[" * 100_000 + "]" * 100_000 + "}", "this is nested too deeply"),
+    ],
+)
+def test_value_that_can_not_be_had_is_refused_and_not_mended(text: str, problem: str) -> None:
+    with pytest.raises(ArgumentsError, match=problem):
+        read_arguments(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" + " " * 500_000 + "x",
+        "{'a':'" + "\\\\n" * 20_000 + "'}",
+        "{'a':'" + "\\\\n" * 100 + '"' * 30_000 + "'}",
+        "{'a':[" + "1," * 16_000 + "]}",
+        "{'a':" * 6_000 + "1" + "}" * 6_000,
+        "```" * 300_000,
+        "<|" * 500_000,
+        "{}" + "</s>" * 20_000,
+        "{a:" + "b" * 32_000 + "}",
+        '{"x":"' + "y" * 1_000_000 + '"}',
+    ],
+    ids=["spaces", "escapes", "quotes", "numbers", "nested", "fences", "half marks", "marks", "word", "long text"],
+)
+def test_no_text_takes_long(text: str) -> None:
+    """It runs on the event loop. The limit is of this thread's own time, so that a busy machine does not count."""
+    started = time.thread_time()
+    with contextlib.suppress(ArgumentsError):
+        read_arguments(text)
+    assert time.thread_time() - started < 1.0
