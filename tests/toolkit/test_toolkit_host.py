@@ -96,13 +96,21 @@ async def test_tool_that_exits_or_cancels_itself_ends_only_its_call(host: StartH
         raise SystemExit(3)
 
     @tool
+    def leave_in_thread() -> None:
+        raise SystemExit(3)
+
+    @tool
     async def cancel() -> None:
         raise asyncio.CancelledError
 
-    await host(leave, cancel, nothing)
+    @tool
+    async def escape() -> None:
+        raise BaseException
 
-    assert (await calling("leave")).outcome == "error"
-    assert (await calling("cancel")).outcome == "error"
+    await host(leave, leave_in_thread, cancel, escape, nothing)
+
+    for name in ("leave", "leave_in_thread", "cancel", "escape"):
+        assert (await calling(name)).outcome == "error"
     assert (await calling("nothing")).outcome == "ok"
 
 

@@ -51,7 +51,9 @@ async def _contained(start: Callable[[], Awaitable[object]]) -> Finished:
     """A tool's exception ends its call and no other: it is a value here. `sys.exit` in a tool ends no host."""
     try:
         return Finished(await start())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the outermost edge of foreign code
+    except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        raise  # of the event loop's making
+    except BaseException as error:  # noqa: BLE001 - the outermost edge of foreign code
         return Finished(error=error)
 
 
