@@ -124,7 +124,7 @@ def build_document(version: str) -> Mapping[str, Any]:
                 ),
             ),
             "work": _channel(
-                "work.{pool}.{class}",
+                "work.{pool}.{class}.{tenant}",
                 "Planned work",
                 "WorkOrder",
                 description="Between router and executors; services only.",

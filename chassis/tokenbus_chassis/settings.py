@@ -71,15 +71,28 @@ class ServiceSettings(BaseSettings):
         gt=0,
         description="Bytes of requests not yet routed; then new ones are refused.",
     )
+    tenant_max_requests: int = Field(
+        default=_LIMITS.tenant_max_requests,
+        gt=0,
+        description="Requests of one tenant and class that are not yet routed; then it is refused more.",
+    )
     work_max_bytes: int = Field(
         default=_LIMITS.work_max_bytes,
         gt=0,
         description="Bytes of work not yet done, all pools; then new work is refused.",
     )
-    work_max_messages_per_subject: int = Field(
-        default=_LIMITS.work_max_messages_per_subject,
+    tenant_max_work: int = Field(
+        default=_LIMITS.tenant_max_work,
         gt=0,
-        description="Work waiting per pool and class; then it is refused.",
+        description="Unfinished work of one tenant in one class of one pool; what is more waits in line.",
+    )
+    waiting_max_bytes: int = Field(
+        default=_LIMITS.waiting_max_bytes, gt=0, description="Bytes of work that waits in line; then it is refused."
+    )
+    tenant_max_waiting: int = Field(
+        default=_LIMITS.tenant_max_waiting,
+        gt=0,
+        description="Work of one tenant that waits in line, per pool and class; then it is refused.",
     )
     events_max_bytes: int = Field(
         default=_LIMITS.events_max_bytes, gt=0, description="Bytes of events kept for replay; then the oldest go."
@@ -128,8 +141,11 @@ class ServiceSettings(BaseSettings):
         limits = TopologyLimits(
             replicas=self.stream_replicas,
             requests_max_bytes=self.requests_max_bytes,
+            tenant_max_requests=self.tenant_max_requests,
             work_max_bytes=self.work_max_bytes,
-            work_max_messages_per_subject=self.work_max_messages_per_subject,
+            tenant_max_work=self.tenant_max_work,
+            waiting_max_bytes=self.waiting_max_bytes,
+            tenant_max_waiting=self.tenant_max_waiting,
             events_max_bytes=self.events_max_bytes,
             events_max_age_s=self.events_max_age_s,
             results_max_bytes=self.results_max_bytes,

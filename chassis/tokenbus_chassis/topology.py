@@ -13,7 +13,7 @@ from typing import Final, cast
 from tokenbus.bus import BucketSpec, Bus, ConsumerSpec, Ensured, StreamSpec
 from tokenbus.errors import BusError, BusRefusedError, BusTimeoutError, NoStreamError
 from tokenbus.jetstream_api import is_passing
-from tokenbus.stream_specs import bucket_stream
+from tokenbus.stream_specs import Retention, bucket_stream
 from tokenbus.tool_journal import JOURNAL_MAX_BYTES, journal_stream
 from tokenbus_schemas import DEFAULT_ROOT, PRIORITY_CLASSES, Pool, PriorityClass, Subjects
 
@@ -30,9 +30,14 @@ class TopologyLimits:
 
     replicas: int = 1
     requests_max_bytes: int = 256 * _MIB
+    tenant_max_requests: int = 5_000
+    """Not yet routed, of one tenant and class; a sender learns of it by the refusal of its publish."""
     work_max_bytes: int = 512 * _MIB
-    work_max_messages_per_subject: int = 10_000
-    """Per pool and class, so that a dead pool fills nothing but its own queue."""
+    tenant_max_work: int = 1_000
+    """Unfinished, of one tenant in one class of one pool; what is more waits."""
+    waiting_max_bytes: int = 256 * _MIB
+    tenant_max_waiting: int = 10_000
+    """For a place among that; what is more is refused."""
     events_max_bytes: int = 1024 * _MIB
     events_max_age_s: float = _HOUR_S
     results_max_bytes: int = 512 * _MIB
@@ -59,6 +64,8 @@ class Topology:
     limits: TopologyLimits
     requests: StreamSpec
     work: StreamSpec
+    waiting: StreamSpec
+    """Work of tenants that have all the work in WORK that they may have, by `waiting.<pool>.<class>.<tenant>`."""
     events: StreamSpec
     results: StreamSpec
     dead: StreamSpec
@@ -75,7 +82,7 @@ class Topology:
 
     @property
     def streams(self) -> tuple[StreamSpec, ...]:
-        queues, logs = (self.requests, self.work), (self.events, self.results, self.dead)
+        queues, logs = (self.requests, self.work, self.waiting), (self.events, self.results, self.dead)
         return *queues, *logs, self.responses, self.checkpoints, self.tools
 
     @property
@@ -97,7 +104,7 @@ class Topology:
         return self._consumer(self.results, "router_due", f"{self.subjects.root}.due.*.*")
 
     def work_consumer(self, pool: Pool, priority_class: PriorityClass) -> ConsumerSpec:
-        return self._consumer(self.work, f"{pool}_{priority_class}", self.subjects.work(pool, priority_class))
+        return self._consumer(self.work, f"{pool}_{priority_class}", self.subjects.all_work(pool, priority_class))
 
     def _consumer(self, stream: StreamSpec, name: str, subject: str) -> ConsumerSpec:
         return ConsumerSpec(
@@ -112,26 +119,29 @@ class Topology:
 def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, pools: Iterable[Pool] = ()) -> Topology:
     """Streams are named `<ROOT>_REQUESTS` and so on, in capitals; buckets `<root>_catalog` and so on.
 
-    Subjects of REQUESTS and WORK end in a class that exists: a publish to any other finds no stream and is refused,
-    instead of lying in a queue that nobody reads.
+    Subjects of REQUESTS and WORK name a class that exists: a publish to any other finds no stream and is refused,
+    instead of lying in a queue that nobody reads. Where they hold as many messages of one tenant as they may, the
+    server refuses the next one: it is the server that counts, whoever publishes and whatever dies.
     """
     bounds = limits or TopologyLimits()
     subjects = Subjects(root)
     capitals = root.upper()
 
-    def queue(name: str, kinds: str, max_bytes: int, per_subject: int = -1) -> StreamSpec:
+    def queue(
+        name: str, subjects: str, max_bytes: int, per_subject: int, *, retention: Retention = "workqueue"
+    ) -> StreamSpec:
         return StreamSpec(
             name=f"{capitals}_{name}",
-            subjects=tuple(f"{root}.{kinds}.*.{priority}" for priority in PRIORITY_CLASSES),
-            retention="workqueue",
+            subjects=tuple(f"{root}.{subjects.format(priority)}" for priority in PRIORITY_CLASSES),
+            retention=retention,
             discard="new",
             max_bytes=max_bytes,
             # No answer is kept for longer than that; and what a server forgot to deliver must not stay for ever.
             max_age_s=bounds.results_max_age_s,
             max_messages_per_subject=per_subject,
-            discard_new_per_subject=per_subject > 0,
+            discard_new_per_subject=True,
             allow_direct=True,
-            message_ttl=name == "WORK",
+            message_ttl=name != "REQUESTS",
             replicas=bounds.replicas,
         )
 
@@ -161,8 +171,12 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
     return Topology(
         subjects=subjects,
         limits=bounds,
-        requests=queue("REQUESTS", "requests", bounds.requests_max_bytes),
-        work=queue("WORK", "work", bounds.work_max_bytes, bounds.work_max_messages_per_subject),
+        requests=queue("REQUESTS", "requests.*.{}", bounds.requests_max_bytes, bounds.tenant_max_requests),
+        work=queue("WORK", "work.*.{}.*", bounds.work_max_bytes, bounds.tenant_max_work),
+        # No consumer reads it: routers take from it by subject.
+        waiting=queue(
+            "WAITING", "waiting.*.{}.*", bounds.waiting_max_bytes, bounds.tenant_max_waiting, retention="limits"
+        ),
         events=log("EVENTS", f"{root}.events.*.*.*.*", bounds.events_max_bytes, bounds.events_max_age_s),
         # One per subject: a terminal event replaces the fence that its attempt wrote before. Notes of requests without
         # an end lie in the same stream, so that storing the end takes them away (`terminal.py`).

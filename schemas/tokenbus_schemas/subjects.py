@@ -85,6 +85,14 @@ class RequestAddress(NamedTuple):
     priority_class: str
 
 
+class WorkAddress(NamedTuple):
+    """What the subject of work, queued or waiting, says."""
+
+    pool: Pool
+    priority_class: PriorityClass
+    tenant: Tenant
+
+
 class EventsAddress(NamedTuple):
     """What the subject of an event message says."""
 
@@ -120,8 +128,16 @@ class Subjects:
     def request(self, tenant: Tenant, priority_class: PriorityClass) -> str:
         return f"{self.root}.requests.{tenant}.{priority_class}"
 
-    def work(self, pool: Pool, priority_class: PriorityClass) -> str:
-        return f"{self.root}.work.{pool}.{priority_class}"
+    def work(self, pool: Pool, priority_class: PriorityClass, tenant: Tenant) -> str:
+        return f"{self.root}.work.{pool}.{priority_class}.{tenant}"
+
+    def all_work(self, pool: Pool, priority_class: PriorityClass) -> str:
+        """The work of all tenants in one queue."""
+        return f"{self.root}.work.{pool}.{priority_class}.*"
+
+    def waiting(self, pool: Pool, priority_class: PriorityClass, tenant: Tenant) -> str:
+        """Work of a tenant that has all the work in this queue that it may have; services only."""
+        return f"{self.root}.waiting.{pool}.{priority_class}.{tenant}"
 
     def events(self, tenant: Tenant, channel: Channel, request_id: RequestId, attempt: int) -> str:
         return f"{self.root}.events.{tenant}.{channel}.{request_id}.{attempt}"
@@ -199,6 +215,13 @@ class Subjects:
         if not (rest[3].isascii() and rest[3].isdigit()):
             raise ValueError(f"subject {subject!r} must end in an attempt number")
         return EventsAddress(Tenant(rest[0]), Channel(rest[1]), RequestId(rest[2]), int(rest[3]))
+
+    def parse_work(self, subject: str) -> WorkAddress:
+        """Of work, queued or waiting. Raises `ValueError` for any other subject."""
+        root, kind, *rest = subject.split(".")
+        if root != self.root or kind not in ("work", "waiting") or len(rest) != 3 or not is_priority_class(rest[1]):
+            raise ValueError(f"subject {subject!r} is not {self.root}.<work|waiting>.<pool>.<class>.<tenant>")
+        return WorkAddress(Pool(rest[0]), rest[1], Tenant(rest[2]))
 
     def parse_call(self, subject: str) -> CallAddress:
         """Of a replay, control, stop or due subject. Raises `ValueError` for any other."""

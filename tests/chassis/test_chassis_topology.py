@@ -9,9 +9,11 @@ from tests.conftest import StartNatsServer
 from tokenbus.bus import Bus
 from tokenbus.errors import BusRefusedError, NoStreamError, StreamFullError
 from tokenbus_chassis.topology import TopologyLimits, ensure_topology, topology
-from tokenbus_schemas import Pool
+from tokenbus_schemas import Pool, Tenant
 
 POOLS = (Pool("openai"), Pool("groq"))
+TENANT = Tenant("acme")
+OTHER = Tenant("other")
 
 
 async def test_everything_is_made_once(bus: Bus, root: str) -> None:
@@ -19,7 +21,7 @@ async def test_everything_is_made_once(bus: Bus, root: str) -> None:
     made = await ensure_topology(bus, wanted)
     assert {ensured.outcome for ensured in made} == {"created"}
     capitals = root.upper()
-    streams = {f"{capitals}_{name}" for name in ("REQUESTS", "WORK", "EVENTS", "RESULTS", "DEAD")}
+    streams = {f"{capitals}_{name}" for name in ("REQUESTS", "WORK", "WAITING", "EVENTS", "RESULTS", "DEAD")}
     buckets = {f"KV_{root}_{name}" for name in ("catalog", "cancelled", "cooldown", "checkpoints", "tools")}
     assert streams | buckets <= set(await bus.stream_names())
     assert {ensured.outcome for ensured in await ensure_topology(bus, wanted)} == {"unchanged"}
@@ -35,7 +37,7 @@ def test_consumers_are_named_for_those_who_scale_by_them() -> None:
         *(("TB_WORK", f"{pool}_{urgency}") for pool in POOLS for urgency in ("priority", "standard", "low")),
     }
     assert consumers["TB_REQUESTS", "router_low"].filter_subject == "tb.requests.*.low"
-    assert consumers["TB_WORK", "groq_low"].filter_subject == "tb.work.groq.low"
+    assert consumers["TB_WORK", "groq_low"].filter_subject == "tb.work.groq.low.*"
 
 
 async def test_many_processes_may_make_it_at_once(nats_url: str, root: str) -> None:
@@ -65,18 +67,30 @@ async def test_a_changed_limit_is_applied_and_logged(bus: Bus, root: str, caplog
     assert (vars(record)["setting"], vars(record)["wanted"]) == ("max_age", 7200 * 10**9)
 
 
-async def test_a_full_queue_of_one_pool_refuses_and_leaves_the_others_alone(bus: Bus, root: str) -> None:
-    stored = topology(root, limits=TopologyLimits(work_max_messages_per_subject=3))
+async def test_a_tenant_with_all_its_work_in_a_queue_is_refused_more_there_and_nobody_else(bus: Bus, root: str) -> None:
+    stored = topology(root, limits=TopologyLimits(tenant_max_work=3))
     await ensure_topology(bus, stored)
     for _ in range(3):
-        await bus.publish_stored(stored.subjects.work(POOLS[0], "standard"), b"")
+        await bus.publish_stored(stored.subjects.work(POOLS[0], "standard", TENANT), b"")
     with pytest.raises(StreamFullError):
-        await bus.publish_stored(stored.subjects.work(POOLS[0], "standard"), b"")
-    await bus.publish_stored(stored.subjects.work(POOLS[0], "low"), b"")
-    await bus.publish_stored(stored.subjects.work(POOLS[1], "standard"), b"")
+        await bus.publish_stored(stored.subjects.work(POOLS[0], "standard", TENANT), b"")
+    await bus.publish_stored(stored.subjects.work(POOLS[0], "low", TENANT), b"")
+    await bus.publish_stored(stored.subjects.work(POOLS[1], "standard", TENANT), b"")
+    await bus.publish_stored(stored.subjects.work(POOLS[0], "standard", OTHER), b"")
 
 
-@pytest.mark.parametrize("subject", ["requests.t.urgent", "requests.t.more.standard", "work.openai.urgent"])
+async def test_a_tenant_with_too_many_requests_is_refused_more_and_nobody_else_is(bus: Bus, root: str) -> None:
+    stored = topology(root, limits=TopologyLimits(tenant_max_requests=2))
+    await ensure_topology(bus, stored)
+    for _ in range(2):
+        await bus.publish_stored(stored.subjects.request(TENANT, "standard"), b"")
+    with pytest.raises(StreamFullError):
+        await bus.publish_stored(stored.subjects.request(TENANT, "standard"), b"")
+    await bus.publish_stored(stored.subjects.request(TENANT, "priority"), b"")
+    await bus.publish_stored(stored.subjects.request(OTHER, "standard"), b"")
+
+
+@pytest.mark.parametrize("subject", ["requests.t.urgent", "requests.t.more.standard", "work.openai.urgent.t"])
 async def test_a_subject_that_no_queue_serves_is_refused(bus: Bus, root: str, subject: str) -> None:
     await ensure_topology(bus, topology(root))
     with pytest.raises(NoStreamError):

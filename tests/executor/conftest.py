@@ -115,7 +115,7 @@ class Desk:
         return order.request_id
 
     async def send_raw(self, payload: bytes, *, pool: Pool = POOL, priority_class: PriorityClass = "standard") -> None:
-        await self.bus.publish_stored(self.subjects.work(pool, priority_class), payload)
+        await self.bus.publish_stored(self.subjects.work(pool, priority_class, TENANT), payload)
 
     async def ask(self, model: str = "sim", *, api: str = "responses", **changes: Any) -> list[Json]:
         """The events of the whole answer, checked."""
@@ -161,7 +161,7 @@ class Desk:
 
     async def nothing_left(self, *, timeout_s: float = 2.0) -> None:
         """Returns when WORK is empty: all was acknowledged."""
-        subject = self.subjects.work(POOL, "standard")
+        subject = self.subjects.work(POOL, "standard", TENANT)
         async with asyncio.timeout(timeout_s):
             while await self.bus.last_message_at_leader(self.stored.work.name, subject) is not None:
                 pass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.executor.conftest import Desk, provider, target
+from tests.executor.conftest import TENANT, Desk, provider, target
 from tokenbus.bus import Bus
 from tokenbus_schemas import Pool
 from tokenbus_simulator import Simulator
@@ -17,7 +17,7 @@ async def test_a_provider_with_a_pool_of_its_own_is_served_without_a_restart_and
     new = target(provider="new", pool=Pool("new"))
     await desk.publish_providers(provider(simulator), provider(simulator, name="new", pool="new"))
     await desk.bus.publish_stored(
-        desk.subjects.work(Pool("new"), "standard"), (order := desk.order(new)).model_dump_json().encode()
+        desk.subjects.work(Pool("new"), "standard", TENANT), (order := desk.order(new)).model_dump_json().encode()
     )
 
     assert (await desk.answered(order.request_id))[-1]["response"]["tokenbus"]["provider"] == "new"

@@ -102,7 +102,7 @@ async def test_work_is_handed_over_once_however_often_it_is_delivered(
         for attempt_base in (0, 1):
             await desk.send(order.model_copy(update={"attempt_base": attempt_base}))
             await desk.nothing_left()
-    page = await desk.bus.read_stored(desk.stored.work.name, desk.subjects.work(FAR, "standard"))
+    page = await desk.bus.read_stored(desk.stored.work.name, desk.subjects.work(FAR, "standard", TENANT))
 
     assert len(page.messages) == 1
     moved = WorkOrder.model_validate_json(page.messages[0].data)
@@ -112,10 +112,10 @@ async def test_work_is_handed_over_once_however_often_it_is_delivered(
 async def test_a_full_queue_of_the_other_pool_is_as_good_as_a_failed_target(
     desk: Desk, simulator: Simulator, start_executor: StartExecutor
 ) -> None:
-    limits = TopologyLimits(ack_wait_s=ACK_WAIT_S, work_max_messages_per_subject=1)
+    limits = TopologyLimits(ack_wait_s=ACK_WAIT_S, tenant_max_work=1)
     await desk.bus.ensure_stream(topology(desk.subjects.root, limits=limits).work)
     await desk.send_raw(b"{}", pool=FAR)
-    async with start_executor(executor_pools="lab", work_max_messages_per_subject=1):
+    async with start_executor(executor_pools="lab", tenant_max_work=1):
         order = desk.order(far(), target("plain"))
         await desk.send_raw(order.model_dump_json().encode())
         events = await desk.answered(order.request_id)

@@ -242,7 +242,7 @@ async def test_an_order_that_can_not_be_read_goes_to_the_dead_letters(
     dead = await desk.bus.last_message(desk.stored.dead.name, desk.subjects.dead("work"))
     assert dead is not None
     assert dead.data == payload
-    assert dead.headers["Tokenbus-Origin"] == desk.subjects.work(POOL, "standard")
+    assert dead.headers["Tokenbus-Origin"] == desk.subjects.work(POOL, "standard", TENANT)
     assert "no work order" in dead.headers["Tokenbus-Reason"]
     assert (await desk.ask())[-1]["type"] == "response.completed"
 

@@ -100,7 +100,7 @@ class Desk:
 
     async def work(self) -> StoredMessage | None:
         """The newest work of the pool."""
-        subject = self.subjects.work(POOL, "standard")
+        subject = self.subjects.work(POOL, "standard", TENANT)
         return await self.bus.last_message_at_leader(self.stored.work.name, subject)
 
     async def dead(self) -> StoredMessage | None:

@@ -192,7 +192,7 @@ async def test_a_request_that_is_queued_is_not_queued_again_when_it_is_delivered
     await desk.send(GOOD, "r1")
     async with running_router(nats_url, root):
         await gone(desk.waiting_request)
-    page = await bus.read_stored(desk.stored.work.name, desk.subjects.work(Pool(POOL), "standard"))
+    page = await bus.read_stored(desk.stored.work.name, desk.subjects.work(Pool(POOL), "standard", TENANT))
     assert page.messages == [work]
 
 

@@ -18,6 +18,8 @@ from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
+from tokenbus_router.lines import Lines
+from tokenbus_router.places import Places
 from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.records import Records
 from tokenbus_router.routing_table import Found, RoutingTable
@@ -157,15 +159,16 @@ async def test_a_refusal_that_would_echo_too_much_leaves_the_echo_out(desk: Desk
     assert events[-1]["response"]["instructions"] is None
 
 
-async def test_work_for_a_full_queue_is_refused_as_overload(bus: Bus, root: str, nats_url: str) -> None:
-    async with running_router(nats_url, root, work_max_messages_per_subject=1):
+async def test_work_that_finds_its_line_full_is_refused_as_overload(bus: Bus, root: str, nats_url: str) -> None:
+    async with running_router(nats_url, root, tenant_max_work=1, tenant_max_waiting=1):
         desk = await open_desk(bus, root)
-        await desk.send(GOOD, "r1")
-        await soon(desk.work)
-        await desk.send({**GOOD, "metadata": {"job": "7"}}, "r2")
-        events = await desk.ended("r2")
+        for request_id in ("r1", "r2"):
+            await desk.send(GOOD, request_id)
+        await gone(desk.waiting_request)
+        await desk.send({**GOOD, "metadata": {"job": "7"}}, "r3")
+        events = await desk.ended("r3")
         error = events[-1]["response"]["error"]
-        assert (error["type"], error["code"]) == ("overloaded", "rate_limit_exceeded")
+        assert (error["type"], error["code"], error["retry_after"]) == ("overloaded", "rate_limit_exceeded", 5.0)
         assert events[-1]["response"]["metadata"] == {"job": "7"}
         await gone(desk.waiting_request)
 
@@ -191,7 +194,7 @@ async def test_a_refusal_leaves_a_request_alone_that_an_executor_owns(desk: Desk
 async def test_every_class_is_served_on_its_own_queue(desk: Desk) -> None:
     for urgency in ("priority", "standard", "low"):
         await desk.send(GOOD, urgency, subject=f"{desk.subjects.root}.requests.acme.{urgency}")
-        subject = f"{desk.subjects.root}.work.{POOL}.{urgency}"
+        subject = f"{desk.subjects.root}.work.{POOL}.{urgency}.{TENANT}"
 
         async def work(subject: str = subject) -> Any:
             return await desk.bus.last_message_at_leader(desk.stored.work.name, subject)
@@ -216,7 +219,7 @@ async def test_two_routers_share_the_requests(desk: Desk, nats_url: str, root: s
     for number in range(50):
         assert (await desk.error(f"bad{number}"))["type"] == "invalid_json"
     await gone(desk.waiting_request)
-    page = await desk.bus.read_stored(desk.stored.work.name, desk.subjects.work(POOL, "standard"))
+    page = await desk.bus.read_stored(desk.stored.work.name, desk.subjects.work(POOL, "standard", TENANT))
     assert {WorkOrder.model_validate_json(message.data).request_id for message in page.messages} == {
         f"good{number}" for number in range(50)
     }
@@ -237,7 +240,7 @@ async def test_a_bug_at_intake_ends_the_request_and_is_logged_without_its_text(
     records = Records(bus, bucket=desk.stored.responses)
     handler = IntakeHandler(
         bus,
-        subjects=desk.subjects,
+        lines=Lines(bus, topology=desk.stored, places=Places(1)),
         intake=Intake(lambda: RoutingTable(BrokenTable(), {}, frozenset()), desk.subjects, default_timeout_s=600.0),
         terminal=terminal,
         ender=ender,

@@ -15,6 +15,8 @@ from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
+from tokenbus_router.lines import Lines
+from tokenbus_router.places import Places
 from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.records import Records
 from tokenbus_router.routing_table import compile_table
@@ -72,8 +74,8 @@ def handler_of(desk: Desk) -> IntakeHandler:
     table = compile_table(load_catalog(CATALOG))
     return IntakeHandler(
         bus,
-        subjects=subjects,
         intake=Intake(lambda: table, subjects, default_timeout_s=600.0),
+        lines=Lines(bus, topology=desk.stored, places=Places(desk.stored.limits.tenant_max_work)),
         terminal=terminal,
         ender=ender,
         records=records,
@@ -86,7 +88,7 @@ def handler_of(desk: Desk) -> IntakeHandler:
 
 async def test_a_router_that_died_between_work_and_record_leaves_both_to_the_next_delivery(desk: Desk) -> None:
     """The second delivery finds the work there, and writes the record."""
-    subject = desk.subjects.work(POOL, "standard")
+    subject = desk.subjects.work(POOL, "standard", TENANT)
     await desk.bus.publish_stored(subject, b"{}", message_id=f"{TENANT}.r1.1")
     await handler_of(desk)(delivery_of(desk, "r1"))
     kept = await kept_of(desk, "r1")

@@ -86,7 +86,7 @@ async def test_a_changed_file_is_used_without_a_restart(bus: Bus, root: str, nat
         await desk.send({**GOOD, "model": "new/x"}, "r1")
 
         async def work() -> Any:
-            return await desk.bus.last_message_at_leader(desk.stored.work.name, f"{root}.work.new.standard")
+            return await desk.bus.last_message_at_leader(desk.stored.work.name, f"{root}.work.new.standard.{TENANT}")
 
         assert WorkOrder.model_validate_json((await soon(work)).data).targets[0].provider == "new"
 

@@ -18,7 +18,7 @@ from tokenbus.errors import StreamFullError
 from tokenbus_executor.background import BackgroundCall
 from tokenbus_executor.errors import UpstreamError
 from tokenbus_executor.failover import Failover, GiveUp, TargetFailure, Try, Wait
-from tokenbus_executor.handover import MAX_HOPS, Moved, hand_over, next_hop
+from tokenbus_executor.handover import MAX_HOPS, Moved, hand_over, next_hop, put_in_line
 from tokenbus_executor.history import told_to
 from tokenbus_executor.publisher import EventPublisher
 from tokenbus_executor.reading import read_upstream
@@ -264,9 +264,14 @@ class Calls:
             return None
         others = [other for other in self._failover.untried() if other is not target]
         order = next_hop(self._order, targets=[target, *others])
-        topology = self._around.topology
+        bus, subjects = self._around.bus, self._around.topology.subjects
         try:
-            await hand_over(order, bus=self._around.bus, subjects=topology.subjects, headers=self._headers)
+            try:
+                await hand_over(order, bus=bus, subjects=subjects, headers=self._headers)
+            except StreamFullError:
+                if others:
+                    raise
+                await put_in_line(order, bus=bus, subjects=subjects, headers=self._headers)
         except StreamFullError:
             problem = ErrorBody(ErrorCode.OVERLOADED, f"the queue of pool {target.pool} is full")
             self._failed(position, TargetFailure(problem, elsewhere=True))

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from tokenbus.bus import Bus
 from tokenbus.cancel_guard import cancel_guard
-from tokenbus_schemas import Pool, Subjects, Target, WorkOrder
+from tokenbus_schemas import Pool, Subjects, Target, Tenant, WorkOrder
 from tokenbus_schemas.headers import TRACEPARENT, TRACESTATE
 from tokenbus_schemas.work import ATTEMPTS_PER_HOP, WORK_OUTLIVES_S
 
@@ -35,11 +35,26 @@ def next_hop(order: WorkOrder, *, targets: Sequence[Target]) -> WorkOrder:
 async def hand_over(order: WorkOrder, *, bus: Bus, subjects: Subjects, headers: Mapping[str, str]) -> None:
     """Store the order in its first target's queue, once, however often this is repeated.
 
-    `headers`: those of the work as it came. Raises `StreamFullError` where that queue is full, and other `BusError`.
+    `headers`: those of the work as it came. Raises `StreamFullError` where its tenant has all the work there that it
+    may have, and other `BusError`.
     """
+    subject = subjects.work(Pool(order.targets[0].pool), order.priority_class, Tenant(order.tenant))
+    await _store(order, subject=subject, bus=bus, headers=headers)
+
+
+async def put_in_line(order: WorkOrder, *, bus: Bus, subjects: Subjects, headers: Mapping[str, str]) -> None:
+    """Where `hand_over` is refused: store it where the tenant's work waits for a place in that queue.
+
+    Raises `StreamFullError` where that line is full, too, and other `BusError`.
+    """
+    subject = subjects.waiting(Pool(order.targets[0].pool), order.priority_class, Tenant(order.tenant))
+    await _store(order, subject=subject, bus=bus, headers=headers)
+
+
+async def _store(order: WorkOrder, *, subject: str, bus: Bus, headers: Mapping[str, str]) -> None:
     with cancel_guard():
         await bus.publish_stored(
-            subjects.work(Pool(order.targets[0].pool), order.priority_class),
+            subject,
             order.model_dump_json().encode(),
             headers={name: headers[name] for name in (TRACEPARENT, TRACESTATE) if name in headers},
             message_id=f"{order.tenant}.{order.request_id}.{order.hop}",

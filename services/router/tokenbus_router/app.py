@@ -22,6 +22,7 @@ from tokenbus_router.deadlines import Deadlines
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
+from tokenbus_router.lines import Lines
 from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.records import Records
 from tokenbus_router.replay import Replay
@@ -53,15 +54,16 @@ async def routing(
     notes = QueueNotes(bus, subjects=subjects, stream=topology.results.name)
     unattended = Unattended(bus, topology=topology, ender=ender)
     records = Records(bus, bucket=topology.responses)
+    lines = Lines(bus, topology=topology, places=settings.places())
     handler = IntakeHandler(
         bus,
-        subjects=subjects,
         intake=Intake(
             lambda: keeper.in_use.table,
             subjects,
             default_timeout_s=settings.request_timeout_s,
             stores=settings.store_responses,
         ),
+        lines=lines,
         terminal=terminal,
         ender=ender,
         records=records,
@@ -100,6 +102,7 @@ async def routing(
         catalog=lambda: keeper.report().model_dump_json().encode(),
     )
     async with asyncio.TaskGroup() as tasks:
-        following = tasks.create_task(keeper.follow())
+        own = [tasks.create_task(keeper.follow()), tasks.create_task(lines.advance())]
         yield Parts(workers=[worker, deadlines], broker=broker, troubles=keeper.troubles)
-        following.cancel()
+        for task in own:
+            task.cancel()

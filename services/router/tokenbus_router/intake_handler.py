@@ -21,17 +21,17 @@ from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Admitted, Arrival, Continues, Dead, Intake, Refused, Sender
 from tokenbus_router.limits import RESERVED_BYTES
+from tokenbus_router.lines import Lines
 from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.records import Records
 from tokenbus_router.unanswered import Asked, cancelled, refused
 from tokenbus_router.unattended import Unattended
-from tokenbus_schemas import ErrorBody, ErrorCode, RequestError, Subjects
-from tokenbus_schemas.work import WORK_OUTLIVES_S
+from tokenbus_schemas import ErrorBody, ErrorCode, RequestError
 
 _log = logging.getLogger(__name__)
 
-_RETRY_FOR_S: Final = 5.0
-"""How long work is offered again to a stream that is electing a leader, before the request goes back to its queue."""
+RETRY_AFTER_S: Final = 5.0
+"""Advice to the sender of a request that finds its line full: thousands stand in it."""
 _OUT_OF_THE_WAY_S: Final = 0.005
 CLOCK_SLACK_S: Final = 2.0
 """How far the broker's clock and ours may be apart when we decide what may have been handled before."""
@@ -44,8 +44,8 @@ class IntakeHandler:
         self,
         bus: Bus,
         *,
-        subjects: Subjects,
         intake: Intake,
+        lines: Lines,
         terminal: TerminalWriter,
         ender: Ender,
         records: Records,
@@ -55,8 +55,8 @@ class IntakeHandler:
         dead_letters: DeadLetters,
     ) -> None:
         self._bus = bus
-        self._subjects = subjects
         self._intake = intake
+        self._lines = lines
         self._terminal = terminal
         self._ender = ender
         self._records = records
@@ -126,17 +126,14 @@ class IntakeHandler:
 
     async def _hand_on(self, admitted: Admitted) -> None:
         try:
-            work = await self._bus.publish_stored(
-                self._subjects.work(admitted.pool, admitted.priority_class),
-                admitted.payload,
-                headers=admitted.headers,
-                message_id=admitted.message_id,
-                ttl_s=admitted.deadline - time.time() + WORK_OUTLIVES_S,
-                retry_for_s=_RETRY_FOR_S,
-            )
+            work_sequence = await self._lines.admit(admitted)
         except StreamFullError:
-            message = f"the queue of pool {admitted.pool}, class {admitted.priority_class}, is full; retry later"
-            await self._refuse(Refused(admitted.asked, ErrorBody(ErrorCode.OVERLOADED, message), admitted.request))
+            message = (
+                f"too many requests of class {admitted.priority_class} wait for pool {admitted.pool}; send this one "
+                f"again after {RETRY_AFTER_S:g} s, and wait longer each time"
+            )
+            error = ErrorBody(ErrorCode.OVERLOADED, message, retry_after_s=RETRY_AFTER_S)
+            await self._refuse(Refused(admitted.asked, error, admitted.request))
         except PayloadTooLargeError as error:
             message = (
                 f"the work order of this request is {error.size} bytes and the bus takes {error.max_payload}; "
@@ -149,7 +146,7 @@ class IntakeHandler:
             await asyncio.sleep(_OUT_OF_THE_WAY_S)
             if admitted.record is not None:
                 await self._records.keep(admitted.asked, record=admitted.record)
-            await self._note(admitted, work_sequence=work.sequence)
+            await self._note(admitted, work_sequence=work_sequence)
 
     async def _note(self, admitted: Admitted, *, work_sequence: int) -> None:
         asked = admitted.asked

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tokenbus_chassis.settings import ServiceSettings
+from tokenbus_router.places import Places, parse_places
 from tokenbus_schemas.headers import MAX_TIMEOUT_S
 
 
@@ -18,9 +19,24 @@ class RouterSettings(ServiceSettings):
     request_timeout_s: float = Field(
         default=600.0, gt=0, le=MAX_TIMEOUT_S, description="Time of a request that names none, queueing included."
     )
+    tenant_places: str = Field(
+        default="",
+        description="Tenants that may have less unfinished work than TOKENBUS_TENANT_MAX_WORK, such as "
+        "`trial=5, acme=50`; `*=200` is all others.",
+    )
     router_slots: int = Field(default=256, gt=0, description="Requests that one router works on at once.")
     store_responses: bool = Field(
         default=True,
         description="Whether responses are stored to be read and continued later; false: as if every request said "
         "`store` false.",
     )
+
+    @field_validator("tenant_places")
+    @classmethod
+    def _check_places(cls, value: str) -> str:
+        parse_places(value)
+        return value
+
+    def places(self) -> Places:
+        """How much unfinished work a tenant may have in one queue."""
+        return Places(self.tenant_max_work, parse_places(self.tenant_places))
