@@ -9,15 +9,17 @@ from bench.direct import DirectUpstream
 from bench.machine import cpu_s
 from bench.report import Row, percentile
 from tokenbus import Client
+from tokenbus_schemas import PriorityClass
 
 PREFIX = "openai/"
 SHORT = "sim@tokens:8"
 
 
-async def _bus_first_token_s(client: Client, model: str) -> float:
+async def bus_first_token_s(client: Client, model: str, *, priority_class: PriorityClass = "standard") -> float:
+    """Seconds from the request to the first text delta; the answer is read to its end."""
     started = time.perf_counter()
     first: float | None = None
-    async with client.stream(model=PREFIX + model, input="x") as stream:
+    async with client.stream(model=PREFIX + model, input="x", priority_class=priority_class) as stream:
         while batch := await stream.batch():
             if first is None and any(line.type == "response.output_text.delta" for line in batch):
                 first = time.perf_counter() - started
@@ -30,12 +32,12 @@ async def first_token(client: Client, direct: DirectUpstream, *, rounds: int) ->
     """Added time to first token at concurrency 1, direct and bus in turn."""
     for _ in range(20):
         await direct.first_token_s(SHORT)
-        await _bus_first_token_s(client, SHORT)
+        await bus_first_token_s(client, SHORT)
     direct_s: list[float] = []
     bus_s: list[float] = []
     for _ in range(rounds):
         direct_s.append(await direct.first_token_s(SHORT))
-        bus_s.append(await _bus_first_token_s(client, SHORT))
+        bus_s.append(await bus_first_token_s(client, SHORT))
 
     def figure(percent: float) -> str:
         over, base = percentile(bus_s, percent), percentile(direct_s, percent)
