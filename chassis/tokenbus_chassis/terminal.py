@@ -8,7 +8,9 @@ Rules of this file; whoever ends a request, router or executor, goes through it:
    wakes up late expects something that is no longer last, and is refused by the server.
 3. A refused write reads what stands there. A write whose acknowledgement was lost looks the same; then what stands
    there is our own, and the write counts as done.
-4. Nothing else is ever written there, so the last message on the subject tells how the request stands.
+4. Where the fence that is expected is gone and nothing in its place, the store was lost: results outlive every request.
+   Then the first to write wins.
+5. Nothing else is ever written there, so the last message on the subject tells how the request stands.
 5. The router's note of the request lies in the same stream, as a scheduled message. The server takes it away in the
    step that stores the terminal event (ADR-51: `Nats-Schedule-Next: purge`), so no note outlives its purpose.
 
@@ -114,6 +116,8 @@ class TerminalWriter:
             winner = await self.read(tenant, request_id)
             if isinstance(winner, Ended) and winner.line == payload:
                 return Stored(winner.sequence)
+            if winner is None and expected_sequence:
+                return await self._write(tenant, request_id, payload, expected_sequence=0, headers=headers)
             return Lost(winner)
         return Stored(ack.sequence)
 

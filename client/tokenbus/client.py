@@ -14,11 +14,12 @@ from tokenbus.calls import call, cancel
 from tokenbus.errors import InvalidRequestError, RequestRefusedError, TokenbusError
 from tokenbus.inbox import BUFFER_BYTES, Inbox
 from tokenbus.live import LiveEvents, live_events
+from tokenbus.loss import LossWatch
 from tokenbus.params import JsonObject, RequestParams, request_body, with_recovery
-from tokenbus.reader import Reader, ReadingTimes
-from tokenbus.replay import Replay
+from tokenbus.reader import Reader, ReadingTimes, Submitted
+from tokenbus.replay import AT_ONCE, Replay
 from tokenbus.stream import ResponseStream
-from tokenbus.submission import PreparedRequest, prepare, submit
+from tokenbus.submission import PreparedRequest, again, prepare, submit
 from tokenbus_schemas import (
     DEFAULT_ROOT,
     DEFAULT_TENANT,
@@ -79,6 +80,7 @@ class Client:
         self._tenant = checked_tenant(tenant)
         self._subjects = Subjects(root)
         self._options = options or ClientOptions()
+        self._replay_turns = asyncio.Semaphore(AT_ONCE)
         self._opened: LiveEvents | None = None
         self._live_context = live_events(
             bus, subjects=self._subjects, tenant=self._tenant, buffer_bytes=self._options.buffer_bytes
@@ -194,17 +196,19 @@ class Client:
         return self._opened
 
     def _replay(self, request_id: RequestId) -> Replay:
-        return Replay(self._bus, subject=self._subjects.replay(self._tenant, request_id))
+        subject = self._subjects.replay(self._tenant, request_id)
+        return Replay(self._bus, subject=subject, turns=self._replay_turns)
 
     @asynccontextmanager
     async def _submitted(self, request: PreparedRequest, *, on_exit: OnExit) -> AsyncGenerator[Reader]:
+        deadline = asyncio.get_running_loop().time() + request.timeout_s
         with self._live.inbox(request.request_id) as inbox:
             reader = Reader(
                 inbox,
                 replay=self._replay(request.request_id),
                 request_id=request.request_id,
                 attached=False,
-                deadline=asyncio.get_running_loop().time() + request.timeout_s,
+                deadline=deadline,
                 times=self._options.times,
             )
             refused = False
@@ -214,10 +218,26 @@ class Client:
                 except RequestRefusedError:
                     refused = True
                     raise
+                reader.submitted = self._accepted(request, deadline=deadline)
                 yield reader
             finally:
                 if on_exit == "cancel" and not refused and not reader.sequencer.ended:
                     await self._cancel_on_exit(request.request_id)
+
+    def _accepted(self, request: PreparedRequest, *, deadline: float) -> Submitted:
+        times = self._options.times
+        loss = LossWatch(
+            reconnects=self._bus.reconnects,
+            may_resubmit=request.may_resubmit,
+            lost_s=times.lost_s,
+            abandoned_s=times.abandoned_s,
+        )
+
+        async def resubmit(number: int) -> None:
+            remaining_s = deadline - asyncio.get_running_loop().time()
+            await submit(self._bus, again(request, resubmission=number, remaining_s=remaining_s))
+
+        return Submitted(loss, lambda: self._bus.reconnects, resubmit)
 
     async def _cancel_on_exit(self, request_id: RequestId) -> None:
         """Tells the router, whatever else is going on: this often runs in a task that is itself being cancelled."""

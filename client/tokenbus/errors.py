@@ -199,9 +199,10 @@ class ResponseFailedError(TokenbusError):
 
 
 class AnswerLostError(TokenbusError):
-    """The request was accepted, its time is long up, and there is no terminal event. Attributes: `request_id`, `state`.
+    """The request was accepted, and there is no terminal event to wait for. Attributes: `request_id`, `state`.
 
-    `state` is what the replay service last said (`unknown`: the bus has lost its store); None if it never answered.
+    Its time is long up, or NATS has lost it with its store, and to send it again by ourselves was not safe. `state` is
+    what the replay service last said (`unknown`: no trace is left of it); None if it never answered.
     """
 
     def __init__(self, request_id: RequestId, *, state: str | None) -> None:

@@ -5,15 +5,27 @@ The reader asks the replay service when
 - numbers are missing (a gap), or another attempt begins (a seam);
 - something may have been lost unseen: its inbox overflowed, the bus reconnected, the answer is watched from the middle;
 - nothing came for `silence_s`: the loss of the last message leaves no gap.
+
+What the replay service does not know at all after a reconnect was lost with NATS's store (`loss.py`).
 """
 
 import asyncio
 import logging
+import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from tokenbus.errors import AnswerLostError, BusError, CallRefusedError, TokenbusError, UnknownRequestError
+from tokenbus.errors import (
+    AnswerLostError,
+    BusError,
+    CallRefusedError,
+    RequestRefusedError,
+    TokenbusError,
+    UnknownRequestError,
+)
 from tokenbus.inbox import Inbox
+from tokenbus.loss import LossWatch
 from tokenbus.replay import Page, Replay
 from tokenbus.sequencer import Sequencer
 from tokenbus_schemas import EventLine, MalformedEventError, RequestId, split_message
@@ -30,15 +42,29 @@ class ReadingTimes:
     """How patient a reader is; seconds."""
 
     silence_s: float = 5.0
-    """Without any event for this long, it asks for a replay."""
+    """Without any event for this long, a fifth more or less, it asks for a replay."""
     gap_s: float = 5.0
     """A gap is given up after this long, while storage may still be behind the live path."""
     stored_gap_s: float = 0.5
     """The same when storage already holds later events: then what is missing was most likely never stored."""
+    lost_s: float = 3.0
+    """After a reconnect, a request that nobody knows for this long is sent again, or lost."""
+    abandoned_s: float = 30.0
+    """The same where the answer had begun: an executor may still run it, and be waiting for its provider."""
     unknown_s: float = 2.0
     """A request that is attached to may be this young that the router has not seen it yet."""
     grace_s: float = 10.0
     """An accepted request must have its terminal event this long after its deadline; attached, after an hour."""
+
+
+class Submitted(NamedTuple):
+    """The request of an answer, as its sender knows it."""
+
+    loss: LossWatch
+    reconnects: Callable[[], int]
+    """Of the bus, so far."""
+    resubmit: Callable[[int], Awaitable[None]]
+    """Sends it again, for the n-th time. Raises what `submit` raises."""
 
 
 class Reader:
@@ -63,6 +89,8 @@ class Reader:
         self._attached = attached
         self._lost_at = deadline + times.grace_s
         self._times = times
+        # Each reader has its own patience, so that a bus that falls silent is not asked by all of them in one moment.
+        self._silence_s = times.silence_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         self._loop = asyncio.get_running_loop()
         self._after = after
         self._started = self._quiet_since = self._loop.time()
@@ -71,6 +99,8 @@ class Reader:
         self._gap_since: float | None = None
         self._state: ReplayState | None = None
         self._replay_failed = False
+        self.submitted: Submitted | None = None
+        """Set by the sender once the request is accepted: then one that is lost with NATS's store is found out."""
         if attached:
             self.sequencer.doubt()
 
@@ -86,6 +116,8 @@ class Reader:
                 self.sequencer.doubt()
             if events := self._feed(mail.payloads) or await self._turn():
                 self._quiet_since, self._gap_since = self._loop.time(), None
+                if self.submitted is not None:
+                    self.submitted.loss.known()
                 self._next_ask, self._pause_s = 0.0, _FIRST_PAUSE_S
                 return events
         return []
@@ -107,7 +139,7 @@ class Reader:
             raise AnswerLostError(self._request_id, state=self._state)
         after = self.sequencer.missing_after
         if after is None:
-            silent_at = self._quiet_since + self._times.silence_s
+            silent_at = self._quiet_since + self._silence_s
             if not await self._inbox.wait(until=min(silent_at, self._lost_at)):
                 self.sequencer.doubt()
             return []
@@ -141,10 +173,34 @@ class Reader:
                 if self._is_in_vain():
                     raise UnknownRequestError(self._request_id)
                 self.sequencer.doubt()
+            if self.submitted is not None:
+                await self._watch_loss(self.submitted, state=page.state, now=now)
         if self.sequencer.missing_after is not None:
             self._next_ask = now + self._pause_s
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
         return self._give_up_gap(page, now=now)
+
+    async def _watch_loss(self, submitted: Submitted, *, state: ReplayState, now: float) -> None:
+        loss, reconnects = submitted.loss, submitted.reconnects()
+        if state != "unknown":
+            loss.known()
+            return
+        self.sequencer.doubt()
+        match loss.unknown(now, reconnects=reconnects, begun=self.sequencer.cursor > self._after):
+            case "wait":
+                return
+            case "lost":
+                raise AnswerLostError(self._request_id, state=state)
+            case "resubmit":
+                extra = {"request_id": self._request_id, "resubmission": loss.resubmissions + 1}
+                _log.warning("NATS has lost a request with its store; sending it again", extra=extra)
+                try:
+                    await submitted.resubmit(loss.resubmissions + 1)
+                except BusError as error:  # it may have been accepted: wait for it as long as for the first
+                    self._report_failed_replay(error)
+                except RequestRefusedError as error:
+                    raise AnswerLostError(self._request_id, state=state) from error
+                loss.resubmitted(reconnects=reconnects)
 
     def _is_in_vain(self) -> bool:
         """Attached for a while, and nothing at all has come."""

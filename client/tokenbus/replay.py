@@ -1,5 +1,11 @@
-"""The replay service, asked for one answer: stored events after a sequence number, page by page."""
+"""The replay service, asked for one answer: stored events after a sequence number, page by page.
 
+After a reconnect, or when the machine is overloaded, all answers of a process want a replay at the same moment. A
+router that is asked faster than it answers lets every call time out, each is asked again, and it never catches up. So
+only some calls are on their way at a time; the others wait here, where waiting costs nothing.
+"""
+
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +19,8 @@ from tokenbus_schemas.replay import ReplayState
 
 PAGE_EVENTS: Final = 1000
 TIMEOUT_S: Final = 2.0
+AT_ONCE: Final = 16
+"""Calls of one process that may be on their way. A router works on 64 of all its clients together."""
 
 
 class Page(NamedTuple):
@@ -26,15 +34,18 @@ class Page(NamedTuple):
 class Replay:
     """Asks on one subject, `Subjects.replay(tenant, request_id)`."""
 
-    def __init__(self, bus: Bus, *, subject: str) -> None:
+    def __init__(self, bus: Bus, *, subject: str, turns: asyncio.Semaphore) -> None:
+        """`turns`: shared by all answers of the process; a call's time limit begins with its turn."""
         self._bus = bus
         self._subject = subject
+        self._turns = turns
 
     async def page(self, *, after: int) -> Page:
         """Raises `BusError` (no answer: ask again), `ContractError` and `CallRefusedError`."""
         question = ReplayRequest(after=after, limit=PAGE_EVENTS).model_dump_json().encode()
         try:
-            page = await call(self._bus, self._subject, payload=question, reply=ReplayPage, timeout_s=TIMEOUT_S)
+            async with self._turns:
+                page = await call(self._bus, self._subject, payload=question, reply=ReplayPage, timeout_s=TIMEOUT_S)
         except (NoRespondersError, BusTimeoutError):
             await self._bus.unanswered()  # our server may be the one that is alone
             raise

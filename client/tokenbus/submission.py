@@ -1,6 +1,7 @@
 """Publishing a chat request: checked, bounded in time, safe to repeat."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -17,7 +18,7 @@ from tokenbus.errors import (
     RequestTooLargeError,
     StreamFullError,
 )
-from tokenbus_schemas import Channel, RequestHeaders, RequestId
+from tokenbus_schemas import Channel, RequestHeaders, RequestId, parse_request_headers
 from tokenbus_schemas.headers import MAX_TIMEOUT_S, TRACEPARENT, TRACESTATE
 
 TRIES: Final = 3
@@ -35,6 +36,8 @@ class PreparedRequest(NamedTuple):
     payload: bytes
     headers: dict[str, str]
     timeout_s: float
+    may_resubmit: bool = False
+    """Whether to run it twice would show nothing, where nothing of the first run was seen: it has no tools."""
 
 
 def prepare(
@@ -60,7 +63,17 @@ def prepare(
         traceparent=trace.get(TRACEPARENT),
         tracestate=trace.get(TRACESTATE),
     )
-    return PreparedRequest(request_id, subject, payload, headers.to_wire(), timeout_s)
+    return PreparedRequest(
+        request_id, subject, payload, headers.to_wire(), timeout_s, may_resubmit=not body.get("tools")
+    )
+
+
+def again(request: PreparedRequest, *, resubmission: int, remaining_s: float) -> PreparedRequest:
+    """The same request, for the n-th time after it was lost, with what is left of its time."""
+    headers = replace(
+        parse_request_headers(request.headers), resubmission=resubmission, timeout_s=max(0.001, remaining_s)
+    )
+    return request._replace(headers=headers.to_wire())
 
 
 async def submit(bus: Bus, request: PreparedRequest) -> None:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from string import digits
 from typing import Final
 
 from tokenbus_schemas.errors import ErrorCode, RequestError
@@ -14,6 +15,7 @@ from tokenbus_schemas.subjects import DEFAULT_CHANNEL, Channel, InvalidTokenErro
 REQUEST_ID: Final = "Tokenbus-Request-Id"
 CHANNEL: Final = "Tokenbus-Channel"
 TIMEOUT: Final = "Tokenbus-Timeout"
+RESUBMISSION: Final = "Tokenbus-Resubmission"
 VERSION: Final = "Tokenbus-Version"
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
@@ -40,6 +42,8 @@ class RequestHeaders:
     """Seconds from the broker's timestamp of the message until the request expires; None: the router's default."""
     traceparent: str | None = None
     tracestate: str | None = None
+    resubmission: int = 0
+    """How often it was sent before under its id: each time is a later attempt at the same request."""
 
     def to_wire(self) -> dict[str, str]:
         headers = {REQUEST_ID: str(self.request_id), VERSION: WIRE_VERSION}
@@ -47,6 +51,8 @@ class RequestHeaders:
             headers[CHANNEL] = str(self.channel)
         if self.timeout_s is not None:
             headers[TIMEOUT] = f"{self.timeout_s:.6f}".rstrip("0").rstrip(".")
+        if self.resubmission:
+            headers[RESUBMISSION] = str(self.resubmission)
         if self.traceparent is not None:
             headers[TRACEPARENT] = self.traceparent
         if self.tracestate is not None:
@@ -84,9 +90,16 @@ def parse_request_headers(headers: Mapping[str, str]) -> RequestHeaders:
         request_id=identity,
         channel=answers_to,
         timeout_s=_timeout(headers.get(TIMEOUT)),
+        resubmission=_resubmission(headers.get(RESUBMISSION, "0")),
         traceparent=headers.get(TRACEPARENT),
         tracestate=headers.get(TRACESTATE),
     )
+
+
+def _resubmission(text: str) -> int:
+    if len(text) != 1 or text not in digits:
+        raise _header_error(RESUBMISSION, f"{text[:40]!r} must be one digit")
+    return int(text)
 
 
 def _timeout(text: str | None) -> float | None:

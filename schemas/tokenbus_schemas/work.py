@@ -18,6 +18,10 @@ delivery that finds a higher hop's number knows that its work has moved on."""
 WORK_OUTLIVES_S: Final = 60.0
 """How much longer than its request work is kept, where nobody fetches it."""
 
+HOPS_PER_SUBMISSION: Final = 8
+"""Work must not wander for ever. A request that is sent again under its id, since NATS has lost its store, begins with
+a hop later than all before."""
+
 PROVIDERS_KEY: Final = "providers"
 """Of the catalog bucket: its value is a `ProviderTable`."""
 

@@ -123,3 +123,14 @@ async def test_without_its_stream_the_writer_says_so(bus: Bus, root: str) -> Non
         await writer.store(TENANT, REQUEST, end(1), expected_sequence=0)
     with pytest.raises(BusError):
         await writer.read(TENANT, REQUEST)
+
+
+async def test_an_attempt_whose_fence_was_lost_with_the_store_may_end_the_request(
+    writer: TerminalWriter, bus: Bus, stored: Topology
+) -> None:
+    fence = await writer.fence(TENANT, REQUEST, attempt=2)
+    assert isinstance(fence, Fence)
+    await bus.delete_stream(stored.results.name)
+    await bus.ensure_stream(stored.results)
+    written = await writer.store(TENANT, REQUEST, end(ATTEMPT_STRIDE), expected_sequence=fence.sequence)
+    assert isinstance(written, Stored)

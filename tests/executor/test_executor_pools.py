@@ -12,9 +12,9 @@ from tests.executor.test_executor_failover import called
 from tokenbus.bus import Bus
 from tokenbus_chassis.terminal import TerminalWriter
 from tokenbus_chassis.topology import TopologyLimits, topology
-from tokenbus_executor.handover import MAX_HOPS, next_hop
+from tokenbus_executor.handover import next_hop
 from tokenbus_schemas import Pool, RequestId, Target, WorkOrder
-from tokenbus_schemas.work import ATTEMPTS_PER_HOP
+from tokenbus_schemas.work import ATTEMPTS_PER_HOP, HOPS_PER_SUBMISSION
 from tokenbus_simulator import Simulator
 
 FAR = Pool("far")
@@ -127,7 +127,7 @@ async def test_a_full_queue_of_the_other_pool_is_as_good_as_a_failed_target(
 
 async def test_work_does_not_wander_for_ever(desk: Desk, start_executor: StartExecutor) -> None:
     async with start_executor(executor_pools="lab"):
-        order = desk.order(far(), hop=MAX_HOPS)
+        order = desk.order(far(), hop=HOPS_PER_SUBMISSION)
         await desk.send_raw(order.model_dump_json().encode())
         events = await desk.answered(order.request_id)
 

@@ -26,7 +26,8 @@ from tokenbus_router.routing_table import Found, RoutingTable
 from tokenbus_router.unattended import Unattended
 from tokenbus_schemas import Event, ProviderTable, RequestHeaders, RequestId, WorkOrder, encode
 from tokenbus_schemas.events import COMPLETED
-from tokenbus_schemas.headers import ORIGIN, REASON, REQUEST_ID, TIMEOUT, TRACEPARENT, VERSION
+from tokenbus_schemas.headers import ORIGIN, REASON, REQUEST_ID, RESUBMISSION, TIMEOUT, TRACEPARENT, VERSION
+from tokenbus_schemas.work import ATTEMPTS_PER_HOP, HOPS_PER_SUBMISSION
 
 
 async def test_a_good_request_becomes_work_and_leaves_the_queue(desk: Desk) -> None:
@@ -48,6 +49,22 @@ async def test_a_request_that_is_sent_twice_becomes_work_once(desk: Desk) -> Non
     assert await desk.work() == first
 
 
+async def test_a_request_sent_again_that_is_known_stays_as_it_is(desk: Desk) -> None:
+    await desk.send(GOOD, "r1")
+    first = await soon(desk.work)
+    await gone(desk.waiting_request)
+    await desk.send(GOOD, "r1", headers={RESUBMISSION: "1"})
+    await gone(desk.waiting_request)
+    assert await desk.work() == first
+
+
+async def test_a_request_sent_again_that_nobody_knows_begins_with_a_later_attempt(desk: Desk) -> None:
+    await desk.send(GOOD, "r1", headers={RESUBMISSION: "2"})
+    order = WorkOrder.model_validate_json((await soon(desk.work)).data)
+    assert order.hop == 2 * HOPS_PER_SUBMISSION + 1
+    assert order.attempt_base == 2 * HOPS_PER_SUBMISSION * ATTEMPTS_PER_HOP
+
+
 BAD: list[tuple[str, object, dict[str, str], str, str | None]] = [
     ("no JSON", b"{nope", {}, "invalid_json", None),
     ("nothing", b"", {}, "invalid_json", None),
@@ -64,6 +81,7 @@ BAD: list[tuple[str, object, dict[str, str], str, str | None]] = [
     ("a later feature", {**GOOD, "background": True}, {}, "unsupported_value", "background"),
     ("a contradiction", {**GOOD, "stop": "x", "max_tool_calls": 1}, {}, "unsupported_parameter", "stop"),
     ("a bad timeout", GOOD, {TIMEOUT: "soon"}, "invalid_header", TIMEOUT),
+    ("a bad resubmission", GOOD, {RESUBMISSION: "10"}, "invalid_header", RESUBMISSION),
     ("an unknown version", GOOD, {VERSION: "2"}, "invalid_header", VERSION),
     ("no time left", GOOD, {TIMEOUT: "0.000001"}, "deadline_exceeded", None),
 ]

@@ -18,7 +18,7 @@ from tokenbus.errors import StreamFullError
 from tokenbus_executor.background import BackgroundCall
 from tokenbus_executor.errors import UpstreamError
 from tokenbus_executor.failover import Failover, GiveUp, TargetFailure, Try, Wait
-from tokenbus_executor.handover import MAX_HOPS, Moved, hand_over, next_hop, put_in_line
+from tokenbus_executor.handover import Moved, hand_over, next_hop, put_in_line
 from tokenbus_executor.history import told_to
 from tokenbus_executor.publisher import EventPublisher
 from tokenbus_executor.reading import read_upstream
@@ -26,7 +26,7 @@ from tokenbus_executor.surroundings import Surroundings
 from tokenbus_executor.upstream_notes import UpstreamNote
 from tokenbus_executor.upstreams import Upstream, UpstreamRequest, upstream_request
 from tokenbus_schemas import ErrorBody, ErrorCode, EventLine, RequestError, Target, WorkOrder
-from tokenbus_schemas.work import Strategy
+from tokenbus_schemas.work import HOPS_PER_SUBMISSION, Strategy
 from tokenbus_translate import Ending, ResponseAssembly
 
 _log = logging.getLogger(__name__)
@@ -257,8 +257,8 @@ class Calls:
         target = self._targets[position]
         # Where it may restart, the other pool's executor finds what was published here, and goes on from there.
         rooted = self._assembly.started and not self._restarts
-        if self._order.hop >= MAX_HOPS or rooted:
-            why = "the answer has begun here" if rooted else f"the work has moved {MAX_HOPS} times"
+        if self._order.hop % HOPS_PER_SUBMISSION == 0 or rooted:
+            why = "the answer has begun here" if rooted else f"the work has moved {HOPS_PER_SUBMISSION} times"
             problem = ErrorBody(ErrorCode.TARGET_UNAVAILABLE, f"pool {target.pool} is served elsewhere, and {why}")
             self._failed(position, TargetFailure(problem, elsewhere=True))
             return None

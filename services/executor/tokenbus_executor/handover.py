@@ -10,8 +10,6 @@ from tokenbus_schemas import Pool, Subjects, Target, Tenant, WorkOrder
 from tokenbus_schemas.headers import TRACEPARENT, TRACESTATE
 from tokenbus_schemas.work import ATTEMPTS_PER_HOP, WORK_OUTLIVES_S
 
-MAX_HOPS: Final = 8
-"""Beyond it, targets of other pools count as unavailable: work must not wander for ever."""
 _RETRY_FOR_S: Final = 5.0
 
 

@@ -13,10 +13,9 @@ from tokenbus.bus import Bus, Message, Subscription
 from tokenbus.calls import call, cancel
 from tokenbus.errors import TokenbusError
 from tokenbus.reader import Reader, ReadingTimes
-from tokenbus.replay import Replay
+from tokenbus.replay import AT_ONCE, Replay
 from tokenbus.submission import PreparedRequest, submit
 from tokenbus_gateway.feed import Feed
-from tokenbus_gateway.replays import AT_ONCE, SharedReplay
 from tokenbus_gateway.tracing import TraceContext
 from tokenbus_schemas import Channel, ModelList, PriorityClass, RequestId, Subjects, Tenant
 from tokenbus_schemas.control import CancelStatus
@@ -179,7 +178,7 @@ class Bridge:
         return PreparedRequest(question.request_id, subject, payload, headers.to_wire(), question.timeout_s)
 
     def _replay(self, tenant: Tenant, request_id: RequestId) -> Replay:
-        return SharedReplay(self._bus, subject=self._subjects.replay(tenant, request_id), turns=self._replay_turns)
+        return Replay(self._bus, subject=self._subjects.replay(tenant, request_id), turns=self._replay_turns)
 
     def _new_feed(self) -> Feed:
         options = self._options

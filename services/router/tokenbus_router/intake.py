@@ -40,6 +40,7 @@ from tokenbus_schemas.headers import TRACEPARENT, TRACESTATE
 from tokenbus_schemas.model_id import MAX_LENGTH
 from tokenbus_schemas.requests import Recovery
 from tokenbus_schemas.subjects import is_priority_class, tenant
+from tokenbus_schemas.work import ATTEMPTS_PER_HOP, HOPS_PER_SUBMISSION
 from tokenbus_translate.chat_request import to_responses
 
 
@@ -161,6 +162,7 @@ class Intake:
             raise body
         request = check_request(body)
         check_parts(request)
+        hop = 1 + headers.resubmission * HOPS_PER_SUBMISSION
         routed = route(request, body=_normalised(body), table=self.table())
         if isinstance(before, RequestError):
             raise before
@@ -178,8 +180,8 @@ class Intake:
             priority_class=priority_class,
             accepted_at=arrival.accepted_at,
             deadline=deadline,
-            hop=1,
-            attempt_base=0,
+            hop=hop,
+            attempt_base=(hop - 1) * ATTEMPTS_PER_HOP,
             model=request.model,
             request=said,
             history=[] if before is None else before.said,

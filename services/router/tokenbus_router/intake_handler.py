@@ -27,6 +27,7 @@ from tokenbus_router.records import Records
 from tokenbus_router.unanswered import Asked, cancelled, refused
 from tokenbus_router.unattended import Unattended
 from tokenbus_schemas import ErrorBody, ErrorCode, RequestError
+from tokenbus_schemas.headers import RESUBMISSION
 
 _log = logging.getLogger(__name__)
 
@@ -82,8 +83,13 @@ class IntakeHandler:
         await delivery.ack()
 
     def _may_be_known(self, delivery: Delivery) -> bool:
-        """Whether it may have been handled before: by a router that died, or for a server that forgot the ack."""
-        return delivery.attempt > 1 or delivery.timestamp_s < self._connected_at + CLOCK_SLACK_S
+        """Whether it may have been handled before: by a router that died, for a server that forgot the ack, or when its
+        sender sent it before."""
+        return (
+            delivery.attempt > 1
+            or RESUBMISSION in delivery.headers
+            or delivery.timestamp_s < self._connected_at + CLOCK_SLACK_S
+        )
 
     async def _is_known(self, arrival: Arrival, *, sender: Sender) -> bool:
         """Whether it has its end, or was handed on. Message ids alone do not tell: they are soon forgotten."""

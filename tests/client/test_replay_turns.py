@@ -4,7 +4,7 @@ import asyncio
 
 from tests.conftest import eventually
 from tokenbus.bus import Bus, Message
-from tokenbus_gateway.replays import SharedReplay
+from tokenbus.replay import Replay
 from tokenbus_schemas import ReplayPage
 
 
@@ -15,7 +15,7 @@ async def test_no_more_calls_are_on_their_way_than_may_and_all_are_answered(bus:
     await bus.subscribe(f"{root}.replay.>", waiting.append)
     await bus.flush()
     turns = asyncio.Semaphore(3)
-    replays = [SharedReplay(bus, subject=f"{root}.replay.default.r{number}", turns=turns) for number in range(10)]
+    replays = [Replay(bus, subject=f"{root}.replay.default.r{number}", turns=turns) for number in range(10)]
     async with asyncio.TaskGroup() as tasks:
         pages = [tasks.create_task(replay.page(after=-1)) for replay in replays]
         while answered < len(replays):
