@@ -6,8 +6,9 @@
     4. the broker stops, the service closes what it opened
     5. flush, drain the connection, close
 
-A second signal goes to 3 at once; a third kills. A part that dies by itself ends the process too, and loudly: a service
-that only looks alive is worse than one that is restarted.
+A second signal goes to 3 at once; a third kills. Where the service is still starting, the first one goes to 4 at once.
+A part that dies by itself ends the process too, and loudly: a service that only looks alive is worse than one that is
+restarted.
 
 Exit codes: 0 after a signal, with everything finished or handed back; 1 when it could not start or a part died;
 128 + the signal's number when a second one forced it.
@@ -89,9 +90,10 @@ async def _outcome(name: str, open_parts: OpenParts, *, settings: ServiceSetting
             async with running_service(name, open_parts, settings=settings, lifecycle=lifecycle):
                 await lifecycle.stop.wait()
     except asyncio.CancelledError:
-        if not lifecycle.forced_by:
+        if lifecycle.forced_by:
+            return FORCED + lifecycle.forced_by
+        if not lifecycle.stop.is_set():
             raise
-        return FORCED + lifecycle.forced_by
     except Exception as error:  # noqa: BLE001 - the outermost edge of the process
         for problem in _leaves(error):
             # What the bus says names servers and settings, never contents.
@@ -105,12 +107,16 @@ async def _outcome(name: str, open_parts: OpenParts, *, settings: ServiceSetting
 
 @contextmanager
 def _signals_to(lifecycle: Lifecycle, *, name: str) -> Generator[None]:
-    """First signal: `stop`. Second: cancel the caller's task. After that the system's own way is restored."""
+    """First signal: `stop`; while starting, and the second one: cancel the caller's task, too. After the second the
+    system's own way is restored.
+    """
     loop, main = asyncio.get_running_loop(), asyncio.current_task()
 
     def on_signal(number: int) -> None:
         if not lifecycle.stop.is_set():
             lifecycle.stop.set()
+            if lifecycle.state == "starting" and main is not None:
+                main.cancel()  # it may be waiting for NATS, or for another service, and for long
             return
         _log.warning("second signal: handing back what is in hand", extra={"service": name})
         lifecycle.forced_by = number

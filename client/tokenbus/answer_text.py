@@ -15,11 +15,12 @@ from typing import Any, Final, NamedTuple
 
 from tokenbus.sequencer import GAP_TYPE
 from tokenbus_schemas import EventLine, Response
-from tokenbus_schemas.vocabulary import REWOUND
+from tokenbus_schemas.vocabulary import REWOUND, SNAPSHOT
 
 PART_ADDED: Final = "response.content_part.added"
 TEXT_DELTA: Final = "response.output_text.delta"
 PART_DONE: Final = "response.content_part.done"
+ITEM_DONE: Final = "response.output_item.done"
 
 
 class PartPlace(NamedTuple):
@@ -60,6 +61,10 @@ class AnswerText:
             self.in_doubt = self._silent = True
         elif line.type == REWOUND:
             self._rewind(int(line.data.get("output_index", 0)))
+        elif line.type == SNAPSHOT:
+            return self._stand(line.data)
+        elif line.type == ITEM_DONE:
+            return self._close_item(int(line.data.get("output_index", 0)))
         return ""
 
     def finish(self, response: Response) -> str | None:
@@ -91,6 +96,25 @@ class AnswerText:
             self._current = min(self._waiting, default=None)
             if self._current is not None:
                 added.append(self._show(self._current, "".join(self._waiting.pop(self._current))))
+        return "".join(added)
+
+    def _close_item(self, output_index: int) -> str:
+        """Closes the parts whose end was before a snapshot."""
+        open_parts = [place for place in (self._current, *self._waiting) if place is not None]
+        return "".join([self._close(place) for place in open_parts if place.output_index == output_index])
+
+    def _stand(self, data: Mapping[str, Any]) -> str:
+        """Takes all text of a snapshot as told."""
+        self._rewind(0)
+        added: list[str] = []
+        for output_index, item in enumerate(data["response"]["output"]):
+            for content_index, part in enumerate(item.get("content") or ()):
+                place = {"output_index": output_index, "content_index": content_index}
+                self._open(_place(place))
+                if part.get("type") == "output_text":
+                    added.append(self._delta({**place, "delta": part.get("text", "")}))
+                if item.get("status") != "in_progress":
+                    added.append(self._close(_place(place)))
         return "".join(added)
 
     def _show(self, place: PartPlace, text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Literal, Self, Unpack
+from typing import Final, Literal, Self, Unpack, get_args
 
 from tokenbus.bus import Bus, BusOptions, Login
 from tokenbus.calls import call, cancel
@@ -33,6 +33,7 @@ from tokenbus_schemas import (
 )
 from tokenbus_schemas.control import CancelStatus
 from tokenbus_schemas.headers import MAX_TIMEOUT_S
+from tokenbus_schemas.replay import ReplayMode
 from tokenbus_schemas.requests import Recovery
 from tokenbus_schemas.subjects import request_id as checked_request_id
 from tokenbus_schemas.subjects import tenant as checked_tenant
@@ -161,8 +162,11 @@ class Client:
         reading = self._submitted(prepared, on_exit=on_exit)
         return ResponseStream(reading, request_id=prepared.request_id, from_start=True)
 
-    def attach(self, request_id: str, *, after: int = -1) -> ResponseStream:
+    def attach(self, request_id: str, *, after: int = -1, mode: ReplayMode = "events") -> ResponseStream:
         """Watch the answer of any request of this tenant, from any process: what is stored, then what comes.
+
+        `mode="snapshot"` is for who comes late to a long answer: first one `tokenbus:response.snapshot` event, with the
+        response as it stands, then what follows it; of an answer that has ended, its terminal event alone.
 
         Only events with a `sequence_number` greater than `after` come, but the terminal event always does. Leaving does
         not cancel the request. Reading raises `UnknownRequestError` where there is no trace of the request, and
@@ -171,7 +175,11 @@ class Client:
         identity = _checked(request_id)
         if after < -1:
             raise InvalidRequestError("must be a sequence number, or -1 for everything", param="after")
-        return ResponseStream(self._attached(identity, after=after), request_id=identity, from_start=after < 0)
+        if mode not in get_args(ReplayMode) or (mode == "snapshot" and after >= 0):
+            raise InvalidRequestError("must be 'events', or 'snapshot' without after", param="mode")
+        return ResponseStream(
+            self._attached(identity, after=after, mode=mode), request_id=identity, from_start=after < 0
+        )
 
     async def cancel(self, request_id: str) -> CancelStatus:
         """Cancel any request of this tenant, in every phase, from any process.
@@ -250,7 +258,7 @@ class Client:
             )
 
     @asynccontextmanager
-    async def _attached(self, request_id: RequestId, *, after: int) -> AsyncGenerator[Reader]:
+    async def _attached(self, request_id: RequestId, *, after: int, mode: ReplayMode) -> AsyncGenerator[Reader]:
         inbox = Inbox(buffer_bytes=self._options.buffer_bytes)
 
         async def mark_lost() -> None:
@@ -267,6 +275,7 @@ class Client:
                 request_id=request_id,
                 after=after,
                 attached=True,
+                mode=mode,
                 deadline=asyncio.get_running_loop().time() + MAX_TIMEOUT_S,
                 times=self._options.times,
             )

@@ -29,7 +29,8 @@ from tokenbus.loss import LossWatch
 from tokenbus.replay import Page, Replay
 from tokenbus.sequencer import Sequencer
 from tokenbus_schemas import EventLine, MalformedEventError, RequestId, split_message
-from tokenbus_schemas.replay import ReplayState
+from tokenbus_schemas.replay import ReplayMode, ReplayState
+from tokenbus_schemas.vocabulary import SNAPSHOT
 
 _log = logging.getLogger(__name__)
 
@@ -78,15 +79,19 @@ class Reader:
         request_id: RequestId,
         after: int = -1,
         attached: bool,
+        mode: ReplayMode = "events",
         deadline: float,
         times: ReadingTimes,
     ) -> None:
-        """`attached`: to a request that may be any age, or not exist. `deadline`: in the event loop's time."""
+        """`attached`: to a request that may be any age, or not exist. `mode`: of the first replay with anything in it.
+        `deadline`: in the event loop's time.
+        """
         self.sequencer = Sequencer(after=after)
         self._inbox = inbox
         self._replay = replay
         self._request_id = request_id
         self._attached = attached
+        self._mode: ReplayMode = mode
         self._lost_at = deadline + times.grace_s
         self._times = times
         # Each reader has its own patience, so that a bus that falls silent is not asked by all of them in one moment.
@@ -152,8 +157,9 @@ class Reader:
 
     async def _ask(self, after: int) -> list[EventLine]:
         try:
-            page = await self._replay.page(after=after)
-            events = self.sequencer.fill(page.lines, more=page.more)
+            page = await self._replay.page(after=after, mode=self._mode)
+            joined = self._join(page)
+            events = self.sequencer.fill(page.lines, more=page.more) if joined is None else joined
             if not events and page.state == "ended" and not page.lines and not page.more:
                 # Its number is not after ours: a terminal event that a service wrote for an overtaken attempt.
                 terminal = await self._replay.terminal()
@@ -179,6 +185,14 @@ class Reader:
             self._next_ask = now + self._pause_s
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
         return self._give_up_gap(page, now=now)
+
+    def _join(self, page: Page) -> list[EventLine] | None:
+        """The events of an answer that is joined late; None for a page of events one by one."""
+        if self._mode == "events" or not page.lines:
+            return None
+        self._mode = "events"
+        first = page.lines[0]
+        return self.sequencer.join(first) if first.type == SNAPSHOT or first.is_terminal else None
 
     async def _watch_loss(self, submitted: Submitted, *, state: ReplayState, now: float) -> None:
         loss, reconnects = submitted.loss, submitted.reconnects()

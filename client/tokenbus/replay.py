@@ -15,7 +15,7 @@ from tokenbus.bus import Bus
 from tokenbus.calls import call
 from tokenbus.errors import BusTimeoutError, CallRefusedError, ContractError, NoRespondersError
 from tokenbus_schemas import Event, EventLine, MalformedEventError, ReplayPage, ReplayRequest, encode
-from tokenbus_schemas.replay import ReplayState
+from tokenbus_schemas.replay import ReplayMode, ReplayState
 
 PAGE_EVENTS: Final = 1000
 TIMEOUT_S: Final = 2.0
@@ -40,9 +40,9 @@ class Replay:
         self._subject = subject
         self._turns = turns
 
-    async def page(self, *, after: int) -> Page:
+    async def page(self, *, after: int, mode: ReplayMode = "events") -> Page:
         """Raises `BusError` (no answer: ask again), `ContractError` and `CallRefusedError`."""
-        question = ReplayRequest(after=after, limit=PAGE_EVENTS).model_dump_json().encode()
+        question = ReplayRequest(after=after, limit=PAGE_EVENTS, mode=mode).model_dump_json().encode()
         try:
             async with self._turns:
                 page = await call(self._bus, self._subject, payload=question, reply=ReplayPage, timeout_s=TIMEOUT_S)

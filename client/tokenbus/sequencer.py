@@ -18,6 +18,8 @@ A later attempt may go on with the very stream of an earlier one (`tokenbus:resp
 beyond the event that it goes on from stands at the same places behind it, and is passed over there; whatever is missing
 up to that event is a gap.
 
+A snapshot stands for all events up to its number (`join()`).
+
 A terminal event is never a duplicate while the answer is open, whatever its number: an answer has exactly one.
 """
 
@@ -91,6 +93,17 @@ class Sequencer:
             self._advance(ready)
         if not more:
             self._in_doubt = False
+        return ready
+
+    def join(self, line: EventLine) -> list[EventLine]:
+        """A line that stands for all before it, a snapshot or the terminal event, to who wants no more of those."""
+        if self.ended or line.sequence_number <= self.cursor:
+            return []
+        self.cursor = line.sequence_number - 1
+        self._held = {number: held for number, held in self._held.items() if number > line.sequence_number}
+        ready: list[EventLine] = []
+        self._hand_out(line, ready=ready)
+        self._advance(ready)
         return ready
 
     def skip(self) -> list[EventLine]:

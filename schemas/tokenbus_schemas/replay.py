@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ReplayMode = Literal["events", "snapshot"]
 ReplayState = Literal["unknown", "queued", "streaming", "ended"]
 
 
@@ -14,6 +15,12 @@ class ReplayRequest(BaseModel):
 
     after: Annotated[int, Field(ge=-1)] = Field(
         default=-1, description="Only events with a greater sequence number; -1: all."
+    )
+    mode: ReplayMode = Field(
+        default="events",
+        description="snapshot: a running answer so far in one tokenbus:response.snapshot event; what follows it has to "
+        "be asked for with its sequence number. An answer that has ended is its terminal event. Where there is nothing "
+        "to sum up, or too much for one reply, the page is as in mode events.",
     )
     limit: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=1_000, description="At most about this many events a page."

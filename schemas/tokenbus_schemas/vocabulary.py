@@ -29,6 +29,10 @@ RESUMED: Final = "tokenbus:response.resumed"
 is the last of the earlier ones that holds. `attempt` is the later one. A reader that has n events behind `after` drops
 the next n: they are those events again."""
 
+SNAPSHOT: Final = "tokenbus:response.snapshot"
+"""Made by the replay service for a late joiner, never published: `response` as it stands, with all output so far. It is
+in the place of all events up to its `sequence_number`."""
+
 EVENT_FIELDS: Final[Mapping[str, Mapping[str, FieldKind]]] = MappingProxyType(
     {
         "response.created": _LIFECYCLE,
@@ -60,6 +64,7 @@ EVENT_FIELDS: Final[Mapping[str, Mapping[str, FieldKind]]] = MappingProxyType(
         TOOL_PROGRESS: _ITEM,
         REWOUND: {"attempt": "index", "output_index": "index"},
         RESUMED: {"attempt": "index", "after": "index"},
+        SNAPSHOT: _LIFECYCLE,
     }
 )
 

@@ -220,3 +220,12 @@ def test_what_is_lost_for_good_is_reported_and_nothing_else_is_missing(answer: A
 def test_nothing_up_to_the_start_is_handed_out(after: int) -> None:
     sequencer = Sequencer(after=after)
     assert sequencer.feed(lines(*range(after, max(after - 5, -1), -1))) == []
+
+
+def test_a_line_that_stands_for_all_before_it_drops_those_and_goes_on_with_what_is_held() -> None:
+    sequencer = Sequencer()
+    sequencer.doubt()
+    assert sequencer.feed(lines(3, 4, 5, 6)) == []
+    assert numbers(sequencer.join(line(4))) == [4, 5, 6]
+    assert numbers(sequencer.feed(lines(2, 7))) == [7]
+    assert sequencer.join(line(4)) == []

@@ -10,7 +10,8 @@ from tokenbus_chassis.topology import Topology
 from tokenbus_router.limits import RESERVED_BYTES
 from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.replay_page import PageBuilder
-from tokenbus_schemas import ReplayRequest, RequestId, Tenant
+from tokenbus_router.snapshot import snapshot
+from tokenbus_schemas import EventLine, MalformedEventError, ReplayRequest, RequestId, Tenant, split_message
 from tokenbus_schemas.requests import first_problem
 
 _BATCH: Final = 512
@@ -32,6 +33,10 @@ class Replay:
         # RESULTS first: whatever was published before an end that we see is in EVENTS by the time we read there.
         result = await self._bus.last_message(self._topology.results.name, subjects.result(tenant, request_id))
         end = None if result is None else parse_end(result)
+        if question.mode == "snapshot" and not isinstance(end, Ended):
+            page = await self._snapshot(subjects.request_events(tenant, request_id))
+            if page is not None:
+                return page
         builder = PageBuilder(
             after=question.after,
             limit=question.limit,
@@ -39,12 +44,35 @@ class Replay:
             max_line_bytes=self._bus.max_payload - RESERVED_BYTES,
             end=end.line if isinstance(end, Ended) else None,
         )
+        if question.mode == "snapshot" and isinstance(end, Ended):
+            return builder.close(otherwise="streaming")  # the end alone: it holds everything
         await self._feed(builder, subject=subjects.request_events(tenant, request_id))
         if builder.empty and end is None:
             note = await self._notes.find(tenant, request_id)
             queued = note is not None and note.status == "queued"
             return builder.close(otherwise="queued" if queued else "unknown")
         return builder.close(otherwise="streaming")
+
+    async def _snapshot(self, subject: str) -> bytes | None:
+        """A page of one event; None where there is none to be had."""
+        lines: list[EventLine] = []
+        start = 1
+        while True:
+            stored = await self._bus.read_stored(
+                self._topology.events.name, subject, start_sequence=start, batch=_BATCH
+            )
+            for message in stored.messages:
+                lines += _lines(message.data)
+            if not stored.remaining or not stored.messages:
+                break
+            start = stored.next_sequence
+        try:
+            event = snapshot(lines)
+        except MalformedEventError:
+            return None
+        if event is None or len(event) > self._bus.max_payload - RESERVED_BYTES:
+            return None
+        return b'{"state":"streaming","more":true,"events":[%b]}' % event
 
     async def _feed(self, builder: PageBuilder, *, subject: str) -> None:
         start = 1
@@ -57,6 +85,13 @@ class Replay:
             if not stored.remaining or not stored.messages:
                 return
             start = stored.next_sequence
+
+
+def _lines(message: bytes) -> list[EventLine]:
+    try:
+        return split_message(message)
+    except MalformedEventError:
+        return []
 
 
 def _parse(payload: bytes) -> ReplayRequest:
