@@ -129,6 +129,19 @@ async def test_an_executor_that_dies_before_the_first_token_leaves_its_call_to_t
     assert methods(simulator) == ["POST", "GET"]
 
 
+async def test_an_answer_that_had_not_begun_and_is_forgotten_is_asked_for_anew(
+    desk: Desk, keeps: Surroundings, simulator: Simulator
+) -> None:
+    simulator.then(Script(first_token_ms=60_000, retention_s=0))
+    order = desk.order(target("plain"), recovery="resume")
+    async with dying(order, keeps):
+        await noted(desk, keeps, order)
+    await attempt(order, keeps)
+
+    check_exact(await told(desk, order))
+    assert [exchange.path.rpartition("/")[2] for exchange in simulator.record][-1] == "responses"
+
+
 async def noted(desk: Desk, around: Surroundings, order: Any) -> None:
     async with asyncio.timeout(5):
         while await around.tools.notes.newest(order.tenant, order.request_id) is None:
@@ -217,6 +230,24 @@ async def test_a_cancel_between_two_attempts_ends_the_answer_at_the_provider(
     events = await told(desk, order)
     assert events[-1]["response"]["status"] == "cancelled"
     assert text_of(events) == final_text(events) != ""
+    assert [exchange.path.rpartition("/")[2] for exchange in simulator.record][-1] == "cancel"
+
+
+async def test_a_cancel_of_a_resumed_answer_ends_it_at_the_provider(
+    desk: Desk, keeps: Surroundings, simulator: Simulator
+) -> None:
+    order = desk.order(target("sim;rate=50;tokens=500"), recovery="resume")
+    async with dying(order, keeps):
+        await desk.until(order.request_id, lambda lines: deltas([*lines]) >= 3)
+    seen = deltas(desk.live[order.request_id])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(attempt(order, keeps))
+        await desk.until(order.request_id, lambda lines: deltas([*lines]) >= seen + 3)
+        assert await desk.stop(order.request_id)
+
+    events = await told(desk, order)
+    assert events[-1]["response"]["status"] == "cancelled"
+    assert text_of(events) == final_text(events)
     assert [exchange.path.rpartition("/")[2] for exchange in simulator.record][-1] == "cancel"
 
 

@@ -84,7 +84,7 @@ class Effects:
         self.tool = once
 
 
-async def requests(desk: Desk) -> list[str]:
+async def requests(desk: Desk, *, recovery: str) -> list[str]:
     """One for every point; their ids."""
     orders = [
         desk.order(
@@ -92,6 +92,7 @@ async def requests(desk: Desk) -> list[str]:
             request=asking("once"),
             request_id=f"{point}-{os.urandom(4).hex()}",
             timeout_s=120,
+            recovery=recovery,
         )
         for point in POINTS
     ]
@@ -102,11 +103,12 @@ def point_of(request_id: str) -> str:
     return request_id.rpartition("-")[0]
 
 
-def check_whole_answer(lines: list[EventLine], *, point: str) -> None:
+def check_whole_answer(lines: list[EventLine], *, point: str, recovery: str) -> None:
     events = check_stream([renumbered(line, number) for number, line in enumerate(told_at_last(lines))])
     if events[-1]["type"] == "response.completed":
         assert outputs(events) == [f"done {point}"]
-    else:  # words that a reader has can not be said again
+    else:  # words that a reader has are said again for none but who asked for that
+        assert recovery == "fail"
         assert events[-1]["type"] == "response.failed"
         assert point in ("before_checkpoint", "next_round_begun")
 
@@ -117,15 +119,16 @@ def told_at_last(lines: list[EventLine]) -> list[EventLine]:
     return last if last[0].type == "response.created" else lines
 
 
+@pytest.mark.parametrize("recovery", ["fail", "restart"])
 @pytest.mark.parametrize("again", ROUNDS)
 async def test_executors_that_are_killed_in_a_tool_round_leave_one_end_and_no_second_effect(
-    desk: Desk, serve: Serve, start: StartExecutors, marks: Path, again: int
+    desk: Desk, serve: Serve, start: StartExecutors, marks: Path, again: int, recovery: str
 ) -> None:
     effects = Effects()
     await serve(effects.tool)
     processes = await start(len(POINTS) + 1, signal.SIGKILL)
 
-    identities = await requests(desk)
+    identities = await requests(desk, recovery=recovery)
     for identity in identities:
         await desk.until(identity, ended, timeout_s=90)
     await desk.nothing_left(timeout_s=20)
@@ -133,20 +136,21 @@ async def test_executors_that_are_killed_in_a_tool_round_leave_one_end_and_no_se
     assert sorted(path.name for path in marks.iterdir()) == sorted(identities)
     assert sum(process.returncode is not None for process in processes) == len(POINTS)
     for identity in identities:
-        check_whole_answer(desk.live[identity], point=point_of(identity))
+        check_whole_answer(desk.live[identity], point=point_of(identity), recovery=recovery)
         assert effects.seen[point_of(identity)] <= 1
     assert [point for point in POINTS if not effects.seen[point]] in ([], ["before_checkpoint"])
 
 
+@pytest.mark.parametrize("recovery", ["fail", "restart"])
 @pytest.mark.parametrize("again", ROUNDS)
 async def test_executors_that_stand_still_in_a_tool_round_and_come_back_change_nothing(
-    desk: Desk, serve: Serve, start: StartExecutors, marks: Path, again: int
+    desk: Desk, serve: Serve, start: StartExecutors, marks: Path, again: int, recovery: str
 ) -> None:
     effects = Effects()
     await serve(effects.tool)
     processes = await start(len(POINTS) + 1, signal.SIGSTOP)
 
-    identities = await requests(desk)
+    identities = await requests(desk, recovery=recovery)
     for identity in identities:
         await desk.until(identity, ended, timeout_s=90)
     stored = {identity: await desk.stored_end(identity) for identity in identities}
@@ -162,7 +166,7 @@ async def test_executors_that_stand_still_in_a_tool_round_and_come_back_change_n
     for identity in identities:
         lines = desk.live[identity]
         whole, late = lines[: place_of_end(lines) + 1], lines[place_of_end(lines) + 1 :]
-        check_whole_answer(whole, point=point_of(identity))
+        check_whole_answer(whole, point=point_of(identity), recovery=recovery)
         assert all(line.attempt < whole[-1].attempt or line.raw == whole[-1].raw for line in late)
         end, before = await desk.stored_end(identity), stored[identity]
         assert end is not None

@@ -43,6 +43,7 @@ RequestFor = Callable[[Target], Mapping[str, object]]
 class _Resumption(NamedTuple):
     note: UpstreamNote
     told: Sequence[EventLine]
+    begun: bool
 
 
 class Calls:
@@ -80,9 +81,10 @@ class Calls:
         """Try it first from now on: another round is best put to whoever knows the conversation."""
         self._targets, self._strategy = [target, *(other for other in self._targets if other != target)], "ordered"
 
-    def resume(self, note: UpstreamNote, *, told: Sequence[EventLine]) -> None:
-        """Go on with the call that an earlier attempt noted, before any other. `told`: all that was published."""
-        self._resumption = _Resumption(note, told)
+    def resume(self, note: UpstreamNote, *, told: Sequence[EventLine], begun: bool) -> None:
+        """Go on with the call that an earlier attempt noted, before any other. `told`: all that was published, of this
+        call too if it had `begun` to answer: then no other call may answer in its place."""
+        self._resumption = _Resumption(note, told, begun)
 
     @property
     def begin(self) -> int:
@@ -222,10 +224,10 @@ class Calls:
         try:
             upstream = await self._around.upstreams.upstream(target, row=self._around.providers.row(target.provider))
         except UpstreamError as error:
-            return error.failure.error if found.told else None
+            return error.failure.error if found.begun else None
         call = self._in_background(upstream)
         if call is None:
-            return _UNRESUMED if found.told else None
+            return _UNRESUMED if found.begun else None
         if give_up:
             await call.cancel_noted(found.note)
             return None
@@ -242,7 +244,7 @@ class Calls:
             return call.stream.ending or _NO_END
         await call.cancel()
         self._background = None
-        return failure.error if found.told else None
+        return failure.error if found.begun else None
 
     def _failed(self, position: int, failure: TargetFailure) -> None:
         self._failover.failed(position, failure, now=time.time())

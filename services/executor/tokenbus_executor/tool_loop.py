@@ -88,7 +88,7 @@ class ToolLoop:
         place = find_place(self._assembly, checkpoints=checkpoints, lines=lines)
         note = await self._tools.notes.newest(tenant, request_id) if self._order.recovery == "resume" else None
         if note is not None and note.begin == place.settled and place.sound:
-            self._calls.resume(note, told=lines)
+            self._calls.resume(note, told=lines, begun=place.beyond)
         elif place.beyond:
             if self._order.recovery != "restart" or not place.sound:
                 return _LOST
