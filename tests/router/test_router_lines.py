@@ -144,3 +144,14 @@ async def test_a_request_in_line_is_cancelled_like_any_other(bus: Bus, root: str
         events = await desk.ended("r2")
         assert events[-1]["response"]["status"] == "cancelled"
         assert await soon(lambda: desk.result("r2"))
+
+
+async def test_what_is_put_in_a_line_by_hand_moves_up_and_keeps_nobody_waiting(
+    bus: Bus, root: str, nats_url: str
+) -> None:
+    async with running_router(nats_url, root, tenant_max_work=1):
+        desk = await open_desk(bus, root)
+        await bus.publish_stored(desk.subjects.waiting(POOL, "standard", TENANT), b"{}")
+        await until(desk, "work", {TENANT: 1})
+        await until(desk, "waiting", {})
+        assert (await oldest_work(desk)).data == b"{}"

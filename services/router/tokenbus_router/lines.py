@@ -133,12 +133,14 @@ class Lines:
         return stored.sequence
 
     async def _publish_again(self, message: StoredMessage, *, line: WorkAddress) -> None:
-        ends_at = message.timestamp_s + float(message.headers[TTL].rstrip("s"))
+        # An operator may have put it there, without headers: nothing in a line may end the router.
+        ttl = message.headers.get(TTL, "").removesuffix("s")
+        ends_at = message.timestamp_s + float(ttl) if ttl.isdigit() else None
         await self._bus.publish_stored(
             self._subjects.work(*line),
             message.data,
             headers={name: message.headers[name] for name in (TRACEPARENT, TRACESTATE) if name in message.headers},
-            message_id=message.headers[MESSAGE_ID],
-            ttl_s=ends_at - time.time(),
+            message_id=message.headers.get(MESSAGE_ID),
+            ttl_s=None if ends_at is None else ends_at - time.time(),
             retry_for_s=_RETRY_FOR_S,
         )
