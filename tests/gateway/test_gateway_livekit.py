@@ -1,4 +1,7 @@
-"""LiveKit's own clients before the whole running system, where livekit-agents and its OpenAI plugin are installed."""
+"""LiveKit's own clients before the whole running system: livekit-agents and its OpenAI plugin.
+
+Both leave most of their types open, so they are taken as untyped here.
+"""
 
 import json
 import secrets
@@ -10,22 +13,21 @@ from typing import Any, NamedTuple
 
 import jwt
 import pytest
+from livekit import agents as livekit_agents
+from livekit.agents.utils import http_context
+from livekit.plugins import openai as livekit_openai
 
 from tests.e2e.conftest import RunningTokenbus
 from tests.gateway.conftest import gateway_process
+from tests.livekit.agent_talk import check_tool_turn, talk, text_of
 
-_REASON = "pip install livekit-agents livekit-plugins-openai"
-agents: Any = pytest.importorskip("livekit.agents", reason=_REASON)
-openai_plugin: Any = pytest.importorskip("livekit.plugins.openai", reason=_REASON)
-http_context: Any = pytest.importorskip("livekit.agents.utils.http_context", reason=_REASON)
+agents: Any = livekit_agents
+openai_plugin: Any = livekit_openai
 
 KEY, SECRET = "APItest", secrets.token_hex(20)
 MODEL = "openai/sim@tokens:8"
 CALLING = "openai/sim@call:get_weather"
 _FRESH = count(500)
-
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-
 
 Closing = Callable[[Any], Any]
 
@@ -117,6 +119,46 @@ async def test_inference_with_its_own_token_and_headers(url: str, closing: Closi
     assert got.text
     assert got.usage.completion_tokens == 8
     assert len(got.ids) == 1
+
+
+def chat(url: str, token: str, model: str, closing: Closing) -> Any:
+    return closing(openai_plugin.LLM(model=model, api_key=token, base_url=url))
+
+
+def over_socket(url: str, token: str, model: str, closing: Closing) -> Any:
+    return closing(openai_plugin.responses.LLM(model=model, api_key=token, base_url=url))
+
+
+def over_http(url: str, token: str, model: str, closing: Closing) -> Any:
+    plugin = openai_plugin.responses.LLM
+    return closing(plugin(model=model, api_key=token, base_url=url, use_websocket=False, store=False))
+
+
+def over_inference(url: str, token: str, model: str, closing: Closing) -> Any:
+    del token  # it signs its own
+    return closing(inference(url, model))
+
+
+def falling_back(url: str, token: str, model: str, closing: Closing) -> Any:
+    broken = over_inference(url, token, f"openai/sim-500@tokens:{next(_FRESH)}", closing)
+    members = [broken, over_socket(url, token, model, closing)]
+    return closing(agents.llm.FallbackAdapter(members, attempt_timeout=20))
+
+
+EVERY_WAY = pytest.mark.parametrize("way", [over_inference, chat, over_socket, over_http, falling_back])
+"""In which an agent may reach the gateway."""
+Way = Callable[[str, str, str, Closing], Any]
+
+
+@EVERY_WAY
+async def test_an_agent_calls_its_tool_and_tells_what_it_said(url: str, token: str, way: Way, closing: Closing) -> None:
+    await check_tool_turn(way(url, token, CALLING, closing))
+
+
+@EVERY_WAY
+async def test_an_agent_talks_turn_by_turn(url: str, token: str, way: Way, closing: Closing) -> None:
+    turns = await talk(way(url, token, "openai/sim-echo", closing), "first words", "second words", "third words")
+    assert [[text_of(item) for item in turn] for turn in turns] == [["first words"], ["second words"], ["third words"]]
 
 
 async def test_inference_calls_tools(url: str, closing: Closing) -> None:
