@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tokenbus_gateway.api_errors import ApiError
 from tokenbus_gateway.creations import CreateChatCompletion, CreateResponse
 from tokenbus_gateway.endpoint import Endpoint, Gate
+from tokenbus_gateway.exchange import new_request_id
 from tokenbus_gateway.models import GetModel, ListModels
 from tokenbus_gateway.openapi import openapi_document
 from tokenbus_gateway.stored import CancelResponse, GetResponse, NotServed
@@ -75,4 +76,5 @@ async def _no_route(request: Request, raised: Exception) -> Response:
     assert isinstance(raised, HTTPException)
     message = f"Invalid URL ({request.method} {request.url.path[:200]}); GET /openapi.json lists what there is"
     error = ApiError(raised.status_code, "invalid_request_error", None, message)
-    return Response(error.body(), raised.status_code, raised.headers, "application/json")
+    headers = {**(raised.headers or {}), "x-request-id": new_request_id()}
+    return Response(error.body(), raised.status_code, headers, "application/json")

@@ -139,7 +139,7 @@ def _without(request: Json, names: tuple[str, ...], *, required: list[str]) -> J
 def _creation(request: str, reply: str, *, events: str) -> Json:
     operation = _operation(f"Ask a model; with stream=true {events}", schema=reply)
     operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(request)}}}
-    operation["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    operation["responses"]["200"]["content"]["text/event-stream"] = {}
     return operation
 
 
