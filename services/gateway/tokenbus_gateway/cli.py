@@ -9,7 +9,7 @@ from tokenbus_schemas import DEFAULT_TENANT, PRIORITY_CLASSES
 
 _ABOUT: Final = """\
 Make an API key for the gateway. Its hash goes into the file of keys; the key itself is shown once and kept nowhere.
-The gateway reads the file when it starts (TOKENBUS_GATEWAY_KEYS_FILE)."""
+A running gateway takes it within a second or two (TOKENBUS_GATEWAY_KEYS_FILE names its file)."""
 
 
 def register(subcommands: Subcommands) -> None:

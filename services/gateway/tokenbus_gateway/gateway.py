@@ -1,7 +1,9 @@
 """The gateway put together: the bus on one side, the HTTP server on the other."""
 
+import asyncio
 import ipaddress
 import logging
+import os
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -10,6 +12,7 @@ from typing import Final
 from tokenbus.bus import Bus
 from tokenbus_chassis.run import Parts
 from tokenbus_gateway.access.authenticator import Authenticator
+from tokenbus_gateway.access.key_file import follow_key_file
 from tokenbus_gateway.app import Application
 from tokenbus_gateway.bridge import Bridge, BridgeOptions
 from tokenbus_gateway.edge import EdgeLimits
@@ -52,10 +55,23 @@ async def gateway(bus: Bus, *, settings: GatewaySettings, authenticator: Authent
                 drain_s=settings.drain_timeout_s,
                 edge=EdgeLimits(head_timeout_s=settings.gateway_head_timeout_s),
             )
-            async with serving(Application(gate), listener, options=options):
+            async with serving(Application(gate), listener, options=options), _following(settings, authenticator):
                 port = int(listener.getsockname()[1])
                 _log.info("listening", extra={"host": host, "port": port})
                 yield Parts(status=base_url(host, port))
+
+
+@asynccontextmanager
+async def _following(settings: GatewaySettings, authenticator: Authenticator) -> AsyncGenerator[None]:
+    """Keys change with their file while inside."""
+    path = settings.gateway_keys_file
+    if path is None:
+        yield
+        return
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(follow_key_file(path, authenticator, environment=os.environ))
+        yield
+        following.cancel()
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -75,6 +75,11 @@ class Usage:
         if self.tokens is not None:
             self.tokens.take(tokens)
 
+    def change(self, limits: Limits, *, now: float) -> None:
+        """Other limits from now on; what runs goes on."""
+        changed = Usage.of(limits, now=now)
+        self.limits, self.requests, self.tokens = limits, changed.requests, changed.tokens
+
     def headers(self, *, now: float) -> Sequence[Header]:
         """OpenAI's `x-ratelimit-*`, and LiveKit's, which its clients log when they are refused."""
         found: list[Header] = []
@@ -104,4 +109,6 @@ class Meter:
         found = self._usage.get(key_id)
         if found is None:
             found = self._usage[key_id] = Usage.of(limits, now=now)
+        elif found.limits != limits:
+            found.change(limits, now=now)
         return found

@@ -20,7 +20,8 @@ class GatewaySettings(ServiceSettings):
     )
     gateway_port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0: any free one.")
     gateway_keys_file: Path | None = Field(
-        default=None, description="YAML file of API keys and LiveKit keys; `tokenbus keys create` writes to it."
+        default=None,
+        description="YAML file of keys, which `tokenbus keys create` writes to; read again when it changes.",
     )
     gateway_max_body_bytes: int = Field(
         default=16 * 1024 * 1024, gt=0, description="Largest request body, if the bus takes as much; then 413."

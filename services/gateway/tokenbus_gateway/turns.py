@@ -107,7 +107,7 @@ class Turns:
         return Turn(asked, resolved, refers_to, resolved is not body)
 
     async def _answer(self, turn: Turn, facts: dict[str, object]) -> None:
-        caller = self._client.caller
+        caller = self._gate.authenticator.renewed(self._client.caller)
         caller.check(turn.asked.model)
         usage = self._gate.meter.usage(caller.key_id, caller.limits, now=time.monotonic())
         usage.begin(now=time.monotonic())

@@ -1,6 +1,7 @@
 """From the Authorization header to the caller."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from tokenbus_gateway.access.access_file import AccessFile
 from tokenbus_gateway.access.api_keys import mint_key, parse_key, secret_fits
@@ -17,15 +18,44 @@ class Authenticator:
 
     def __init__(self, file: AccessFile, *, environment: Mapping[str, str]) -> None:
         """Raises `ValueError`, naming the place, for a secret that is not there."""
+        self._take(file, environment=environment)
+
+    def __len__(self) -> int:
+        """How many keys are known."""
+        return len(self._callers)
+
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """Where LiveKit's secrets were read."""
+        return self._secret_files
+
+    def replace(self, file: AccessFile, *, environment: Mapping[str, str]) -> None:
+        """From now on these keys count. Raises `ValueError`, and then those before it do."""
+        if not self.open and not (file.keys or file.livekit):
+            raise ValueError("no key is left, which would let everybody in; restart the gateway if that is meant")
+        self._take(file, environment=environment)
+
+    def _take(self, file: AccessFile, *, environment: Mapping[str, str]) -> None:
+        secrets = {entry.key: entry.secret(environment) for entry in file.livekit}
         self._keys = {entry.id: (entry.hash, entry.caller(entry.id)) for entry in file.keys}
         self._livekit = {
-            entry.key: (entry.secret(environment), entry.caller(f"livekit:{entry.key}")) for entry in file.livekit
+            entry.key: (secrets[entry.key], entry.caller(f"livekit:{entry.key}")) for entry in file.livekit
         }
+        self._callers = {caller.key_id: caller for _, caller in (*self._keys.values(), *self._livekit.values())}
+        self._secret_files = tuple(entry.secret_file for entry in file.livekit if entry.secret_file is not None)
 
     @property
     def open(self) -> bool:
         """No key is configured."""
         return not self._keys and not self._livekit
+
+    def renewed(self, caller: Caller) -> Caller:
+        """What the key of a caller that was let in before is allowed now. Raises `RefusedError` (401) if it is gone."""
+        if self.open:
+            return ANYONE
+        if (found := self._callers.get(caller.key_id)) is None:
+            raise RefusedError(bad_key("the API key of this connection is not valid any more"))
+        return found
 
     def caller(self, authorization: str | None) -> Caller:
         """Raises `RefusedError` (401)."""
