@@ -129,7 +129,7 @@ class Desk:
 
 async def soon(read: Callable[[], Awaitable[StoredMessage | None]]) -> StoredMessage:
     """What `read` returns as soon as it is there."""
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(15.0):
         while (found := await read()) is None:
             continue
     return found
@@ -137,7 +137,7 @@ async def soon(read: Callable[[], Awaitable[StoredMessage | None]]) -> StoredMes
 
 async def gone(read: Callable[[], Awaitable[StoredMessage | None]]) -> None:
     """Returns when `read` finds nothing any more."""
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(15.0):
         while await read() is not None:
             continue
 
