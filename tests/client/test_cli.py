@@ -115,6 +115,12 @@ async def test_watch_prints_events_after_a_sequence_number(cli: Cli, answerer: A
     assert outcome == (0, "".join([line.raw.decode() + "\n" for line in lines[3:]]), "")
 
 
+async def test_watch_can_begin_with_what_there_is_in_one_piece(cli: Cli, answerer: Answerer) -> None:
+    answerer.store(WATCHED, whole_answer(WATCHED, ["a", "b"]))
+    assert await cli.run("watch", "watched", "--snapshot") == (0, "ab\n", "")
+    assert [question.mode for question in answerer.replays] == ["snapshot"]
+
+
 async def test_watch_of_an_unknown_request_exits_5(cli: Cli, answerer: Answerer) -> None:
     outcome = await cli.run("watch", "nobody")
     assert (outcome.code, outcome.stderr[:40]) == (5, "tokenbus: request nobody is not known; c")

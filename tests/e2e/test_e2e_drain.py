@@ -108,9 +108,10 @@ async def test_sigterm_while_nats_is_down_ends_a_service_soon(server: NatsServer
 async def fetched(nats_url: str) -> None:
     """Returns when an executor has the one request in hand."""
     async with asyncio.timeout(20), Bus.connect(nats_url, name="tests-fetched") as bus:
-        subject = "$JS.API.CONSUMER.INFO.TOKENBUS_WORK.openai_standard"
-        while not json.loads((await bus.request(subject, b"", timeout_s=5)).data)["num_ack_pending"]:
-            pass
+        in_hand = 0
+        while not in_hand:
+            reply = await bus.request("$JS.API.CONSUMER.LIST.TOKENBUS_WORK", b"", timeout_s=5)
+            in_hand = sum(consumer["num_ack_pending"] for consumer in json.loads(reply.data)["consumers"])
 
 
 async def test_sigterm_while_starting_ends_a_service_at_once(server: NatsServer, tmp_path: Path) -> None:
