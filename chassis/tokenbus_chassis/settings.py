@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tokenbus.bus import BusOptions, Login
+from tokenbus_chassis.delivery_limit import MAX_DELIVERIES
 from tokenbus_chassis.topology import Topology, TopologyLimits, topology
 from tokenbus_schemas import DEFAULT_ROOT, Pool
 from tokenbus_schemas.subjects import TOKEN_PATTERN
@@ -115,6 +116,13 @@ class ServiceSettings(BaseSettings):
     )
     ack_wait_s: float = Field(
         default=_LIMITS.ack_wait_s, ge=1, description="Silence of a worker after which another one gets its message."
+    )
+    max_deliveries: int = Field(
+        default=5,
+        ge=1,
+        lt=MAX_DELIVERIES,
+        description="How often a request is taken up before it fails, because its worker died or failed each time; "
+        "hand-backs at a shutdown do not count.",
     )
     max_ack_pending: int = Field(
         default=_LIMITS.max_ack_pending,

@@ -145,10 +145,10 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
             replicas=bounds.replicas,
         )
 
-    def log(name: str, subject: str, max_bytes: int, max_age_s: float) -> StreamSpec:
+    def log(name: str, *subjects_: str, max_bytes: int, max_age_s: float) -> StreamSpec:
         return StreamSpec(
             name=f"{capitals}_{name}",
-            subjects=(subject,),
+            subjects=subjects_,
             max_bytes=max_bytes,
             max_age_s=max_age_s,
             allow_direct=True,
@@ -177,7 +177,14 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
         waiting=queue(
             "WAITING", "waiting.*.{}.*", bounds.waiting_max_bytes, bounds.tenant_max_waiting, retention="limits"
         ),
-        events=log("EVENTS", f"{root}.events.*.*.*.*", bounds.events_max_bytes, bounds.events_max_age_s),
+        # With what was handed back in good order (`delivery_limit.py`), which is of use as long as its request.
+        events=log(
+            "EVENTS",
+            f"{root}.events.*.*.*.*",
+            f"{root}.returned.*.*.*",
+            max_bytes=bounds.events_max_bytes,
+            max_age_s=bounds.events_max_age_s,
+        ),
         # One per subject: a terminal event replaces the fence that its attempt wrote before. Notes of requests without
         # an end lie in the same stream, so that storing the end takes them away (`terminal.py`).
         results=StreamSpec(
@@ -190,7 +197,7 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
             message_schedules=True,
             replicas=bounds.replicas,
         ),
-        dead=log("DEAD", f"{root}.dead.>", bounds.dead_max_bytes, bounds.dead_max_age_s),
+        dead=log("DEAD", f"{root}.dead.>", max_bytes=bounds.dead_max_bytes, max_age_s=bounds.dead_max_age_s),
         catalog=BucketSpec(f"{root}_catalog", replicas=bounds.replicas),
         cancelled=BucketSpec(f"{root}_cancelled", ttl_s=bounds.results_max_age_s, replicas=bounds.replicas),
         cooldown=BucketSpec(f"{root}_cooldown", replicas=bounds.replicas),

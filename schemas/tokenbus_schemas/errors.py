@@ -52,6 +52,7 @@ class ErrorCode(StrEnum):
     TARGET_UNAVAILABLE = "target_unavailable"
     OVERLOADED = "overloaded"
     EXECUTOR_LOST = "executor_lost"
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
     OUTPUT_TOO_LARGE = "output_too_large"
     INTERNAL_ERROR = "internal_error"
 
@@ -121,6 +122,7 @@ ERRORS: Final[Mapping[ErrorCode, ErrorFacts]] = MappingProxyType(
             "tokenbus", "later", _RATE_LIMIT, 429, "rate_limit_error", "The queue or a limit is full."
         ),
         ErrorCode.EXECUTOR_LOST: _ours("The executor died after events were published.", http_status=502),
+        ErrorCode.ATTEMPTS_EXHAUSTED: _ours("Whoever took up the request died or failed, too often.", retry="never"),
         ErrorCode.OUTPUT_TOO_LARGE: _ours("The answer is over the limit of the bus.", retry="never"),
         ErrorCode.INTERNAL_ERROR: _ours("An error of Tokenbus itself; its log has the detail."),
     }

@@ -177,6 +177,10 @@ class Subjects:
         """
         return f"{self.root}.stop.{tenant}.{request_id}"
 
+    def returned(self, stream: str, sequence: int, attempt: str) -> str:
+        """A delivery of a message of `stream` that was handed back in good order; services only."""
+        return f"{self.root}.returned.{check_token('stream', stream)}.{sequence}.{attempt}"
+
     def all_stops(self) -> str:
         """Every stop message."""
         return f"{self.root}.stop.*.*"

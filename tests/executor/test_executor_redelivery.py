@@ -243,7 +243,7 @@ async def test_an_order_that_can_not_be_read_goes_to_the_dead_letters(
     assert dead is not None
     assert dead.data == payload
     assert dead.headers["Tokenbus-Origin"] == desk.subjects.work(POOL, "standard", TENANT)
-    assert "no work order" in dead.headers["Tokenbus-Reason"]
+    assert "the work order can not be read" in dead.headers["Tokenbus-Reason"]
     assert (await desk.ask())[-1]["type"] == "response.completed"
 
 

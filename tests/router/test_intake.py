@@ -68,7 +68,7 @@ def error_of(message: Arrival, *, now: float = ACCEPTED_AT) -> ErrorBody:
 def test_a_good_request_becomes_a_work_order_for_its_pool() -> None:
     decision = admitted(arrival())
     assert (decision.pool, decision.priority_class, decision.message_id) == ("bench", "standard", "acme.r1.1")
-    assert decision.headers == {TRACEPARENT: "00-1-2-01"}
+    assert decision.headers == {CHANNEL: "c1", TRACEPARENT: "00-1-2-01"}
     order = WorkOrder.model_validate_json(decision.payload)
     assert order.model_dump(exclude={"targets"}) == {
         "version": 1,

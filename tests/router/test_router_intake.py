@@ -11,10 +11,10 @@ from openai.types.responses import ResponseFailedEvent
 from tests.router.conftest import CHANNEL, GOOD, POOL, TENANT, Desk, gone, open_desk, running_router, soon
 from tokenbus.bus import Bus, Message
 from tokenbus.errors import NoStreamError, PayloadTooLargeError
+from tokenbus_chassis.dead_letters import DeadLetters
 from tokenbus_chassis.delivery import delivery
 from tokenbus_chassis.terminal import FENCE_TYPE, TerminalWriter
 from tokenbus_router.conversations import Conversations
-from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
@@ -130,7 +130,7 @@ async def test_a_message_that_can_not_be_answered_goes_to_the_dead_letters(
     assert dead.headers[REASON].startswith(f"{code}: ")
     await gone(desk.waiting_request)
     assert await desk.work() is None
-    warnings = [record for record in caplog.records if record.name.startswith("tokenbus_router")]
+    warnings = [record for record in caplog.records if record.name == "tokenbus_chassis.dead_letters"]
     assert [record.levelname for record in warnings] == ["WARNING"]
 
 
@@ -142,7 +142,8 @@ async def test_a_message_without_any_header_goes_to_the_dead_letters(desk: Desk)
 async def test_headers_that_command_jetstream_are_not_repeated_on_a_dead_letter(desk: Desk) -> None:
     await desk.send(GOOD, "a.b", headers={"Nats-Expected-Last-Msg-Id": "", "Nats-Msg-Id": "x", TRACEPARENT: "t"})
     dead = await soon(desk.dead)
-    assert set(dead.headers) == {REQUEST_ID, VERSION, "Tokenbus-Channel", TRACEPARENT, REASON, ORIGIN}
+    assert set(dead.headers) == {REQUEST_ID, VERSION, "Tokenbus-Channel", TRACEPARENT, REASON, ORIGIN, "Nats-Msg-Id"}
+    assert dead.headers["Nats-Msg-Id"] != "x"
 
 
 async def test_a_dead_letter_that_just_fitted_is_kept_without_its_payload(desk: Desk) -> None:
@@ -266,7 +267,7 @@ async def test_a_bug_at_intake_ends_the_request_and_is_logged_without_its_text(
         notes=QueueNotes(bus, subjects=desk.subjects, stream=desk.stored.results.name),
         unattended=Unattended(bus, topology=desk.stored, ender=ender),
         conversations=Conversations(bus, topology=desk.stored, records=records),
-        dead_letters=DeadLetters(bus, subjects=desk.subjects),
+        dead_letters=DeadLetters(bus, subjects=desk.subjects, kind="requests"),
     )
     headers = RequestHeaders(RequestId("r1"), CHANNEL).to_wire()
     reply = f"$JS.ACK.S.c.1.1.1.{time.time_ns()}.0"

@@ -7,11 +7,11 @@ import orjson
 
 from tests.router.conftest import CATALOG, CHANNEL, GOOD, POOL, TENANT, Desk, gone, soon
 from tokenbus.bus import Message
+from tokenbus_chassis.dead_letters import DeadLetters
 from tokenbus_chassis.delivery import Delivery, delivery
 from tokenbus_chassis.terminal import TerminalWriter
 from tokenbus_router.catalog_load import load_catalog
 from tokenbus_router.conversations import Conversations
-from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
@@ -82,7 +82,7 @@ def handler_of(desk: Desk) -> IntakeHandler:
         conversations=Conversations(bus, topology=desk.stored, records=records),
         notes=QueueNotes(bus, subjects=subjects, stream=desk.stored.results.name),
         unattended=Unattended(bus, topology=desk.stored, ender=ender),
-        dead_letters=DeadLetters(bus, subjects=subjects),
+        dead_letters=DeadLetters(bus, subjects=subjects, kind="requests"),
     )
 
 

@@ -5,9 +5,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from tokenbus.bus import Bus
+from tokenbus_chassis.delivery_limit import DeliveryLimit
 from tokenbus_chassis.run import Parts
 from tokenbus_chassis.topology import class_rank, ensure_topology
 from tokenbus_chassis.worker import Worker
+from tokenbus_executor.burial import Burial
 from tokenbus_executor.keys import Keyring
 from tokenbus_executor.settings import ExecutorSettings
 from tokenbus_executor.surroundings import open_surroundings
@@ -26,7 +28,14 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
             stream=topology.work.name,
             consumers=pools.consumers,
             slots=settings.slots,
-            handler=WorkHandler(around),
+            handler=DeliveryLimit(
+                bus,
+                topology=topology,
+                stream=topology.work.name,
+                handler=WorkHandler(around),
+                give_up=Burial(around).worn_out,
+                most=settings.max_deliveries,
+            ),
             rank=class_rank,
             reserve=settings.class_reserve(),
             ack_wait_s=settings.ack_wait_s,

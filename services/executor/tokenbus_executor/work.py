@@ -2,22 +2,18 @@
 
 import logging
 import time
-from typing import Final
 
 from pydantic import ValidationError
 
-from tokenbus.errors import PayloadTooLargeError
 from tokenbus_chassis.delivery import Delivery
 from tokenbus_chassis.terminal import OvertakenError
 from tokenbus_executor.answer import Answer
+from tokenbus_executor.burial import Burial
 from tokenbus_executor.surroundings import Surroundings
 from tokenbus_schemas import WorkOrder
-from tokenbus_schemas.headers import ORIGIN, REASON
 from tokenbus_schemas.work import ATTEMPTS_PER_HOP
 
 _log = logging.getLogger(__name__)
-
-DEAD_KIND: Final = "work"
 
 
 class WorkHandler:
@@ -25,13 +21,15 @@ class WorkHandler:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+        self._burial = Burial(around)
 
     async def __call__(self, delivery: Delivery) -> None:
         """Returns when the delivery is settled. Raises `BusError`; then the work is delivered again."""
         try:
             order = WorkOrder.model_validate_json(delivery.data)
         except ValidationError as error:
-            await self._bury(delivery, problems=[problem["loc"] for problem in error.errors(include_input=False)])
+            places = [problem["loc"] for problem in error.errors(include_input=False)]
+            await self._burial.unreadable(delivery, places=places)
             return
         started = time.monotonic()
         attempt = order.attempt_base + delivery.attempt
@@ -50,14 +48,3 @@ class WorkHandler:
         await delivery.ack()
         duration_s = round(time.monotonic() - started, 3)
         _log.info("request ended", extra={**fields, **answer.outcome, "duration_s": duration_s})
-
-    async def _bury(self, delivery: Delivery, *, problems: list[tuple[int | str, ...]]) -> None:
-        _log.error("a work order can not be read", extra={"subject": delivery.subject, "places": problems})
-        headers = {ORIGIN: delivery.subject, REASON: f"no work order: {problems[:3]}"}
-        subject = self._around.topology.subjects.dead(DEAD_KIND)
-        try:
-            await self._around.bus.publish_stored(subject, delivery.data, headers=headers)
-        except PayloadTooLargeError:  # it just fitted before these headers
-            headers[REASON] += f" (its payload of {len(delivery.data)} bytes is left out)"
-            await self._around.bus.publish_stored(subject, b"", headers=headers)
-        await delivery.ack()

@@ -7,6 +7,8 @@ from typing import Final
 
 from tokenbus.bus import Bus
 from tokenbus_chassis.broker import ServiceBroker
+from tokenbus_chassis.dead_letters import DeadLetters
+from tokenbus_chassis.delivery_limit import DeliveryLimit
 from tokenbus_chassis.run import Parts
 from tokenbus_chassis.terminal import TerminalWriter
 from tokenbus_chassis.topology import class_rank
@@ -17,7 +19,6 @@ from tokenbus_router.catalog_file import CatalogFile
 from tokenbus_router.catalog_keeper import CatalogKeeper
 from tokenbus_router.control import Control
 from tokenbus_router.conversations import Conversations
-from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.deadlines import Deadlines
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
@@ -70,14 +71,21 @@ async def routing(
         conversations=Conversations(bus, topology=topology, records=records),
         notes=notes,
         unattended=unattended,
-        dead_letters=DeadLetters(bus, subjects=subjects),
+        dead_letters=DeadLetters(bus, subjects=subjects, kind="requests"),
     )
     worker = Worker(
         bus,
         stream=topology.requests.name,
         consumers=[topology.request_consumer(urgency).name for urgency in PRIORITY_CLASSES],
         slots=settings.router_slots,
-        handler=handler,
+        handler=DeliveryLimit(
+            bus,
+            topology=topology,
+            stream=topology.requests.name,
+            handler=handler,
+            give_up=handler.give_up,
+            most=settings.max_deliveries,
+        ),
         rank=class_rank,
         reserve=_CLASS_RESERVE,
         ack_wait_s=settings.ack_wait_s,

@@ -36,7 +36,7 @@ from tokenbus_schemas import (
     parse_identity,
     parse_request_headers,
 )
-from tokenbus_schemas.headers import TRACEPARENT, TRACESTATE
+from tokenbus_schemas.headers import CHANNEL, TRACEPARENT, TRACESTATE
 from tokenbus_schemas.model_id import MAX_LENGTH
 from tokenbus_schemas.requests import Recovery
 from tokenbus_schemas.subjects import is_priority_class, tenant
@@ -95,7 +95,7 @@ class Admitted:
     message_id: str
     """Deduplicates the work, should the request be delivered to a router again."""
     headers: Mapping[str, str]
-    """Trace context, passed on."""
+    """Channel and trace context, passed on."""
     request: Mapping[str, object]
     """The normalised request: the echo, should the work be refused after all."""
     record: bytes | None
@@ -199,7 +199,7 @@ class Intake:
             deadline=deadline,
             payload=_dump(order),
             message_id=f"{asked.tenant}.{asked.request_id}.{order.hop}",
-            headers=_trace_context(headers),
+            headers=_work_headers(headers),
             request=said,
             record=_dump(record_of(said, own=own, before=before, asked=asked)) if is_stored(said) else None,
         )
@@ -271,6 +271,7 @@ def _dump(model: WorkOrder | StoredRequest) -> bytes:
         ) from error
 
 
-def _trace_context(headers: RequestHeaders) -> Mapping[str, str]:
-    context = {TRACEPARENT: headers.traceparent, TRACESTATE: headers.tracestate}
-    return {name: value for name, value in context.items() if value is not None}
+def _work_headers(headers: RequestHeaders) -> Mapping[str, str]:
+    """With the channel, for whoever must end the request without reading the order."""
+    passed_on = {CHANNEL: str(headers.channel), TRACEPARENT: headers.traceparent, TRACESTATE: headers.tracestate}
+    return {name: value for name, value in passed_on.items() if value is not None}

@@ -13,11 +13,11 @@ from typing import Final
 from tokenbus.bus import Bus
 from tokenbus.error_site import error_site
 from tokenbus.errors import PayloadTooLargeError, StreamFullError
+from tokenbus_chassis.dead_letters import DeadLetters
 from tokenbus_chassis.delivery import Delivery
 from tokenbus_chassis.terminal import Ended, TerminalWriter
 from tokenbus_router.conversation import History
 from tokenbus_router.conversations import Conversations
-from tokenbus_router.dead_letters import DeadLetters
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Admitted, Arrival, Continues, Dead, Intake, Refused, Sender
 from tokenbus_router.limits import RESERVED_BYTES
@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 RETRY_AFTER_S: Final = 5.0
 """Advice to the sender of a request that finds its line full: thousands stand in it."""
 _OUT_OF_THE_WAY_S: Final = 0.005
+_WORN_OUT: Final = ErrorBody(
+    ErrorCode.ATTEMPTS_EXHAUSTED, "every router that took up this request died or failed; send it again if it may pass"
+)
 CLOCK_SLACK_S: Final = 2.0
 """How far the broker's clock and ours may be apart when we decide what may have been handled before."""
 
@@ -73,14 +76,30 @@ class IntakeHandler:
         arrival = Arrival(delivery.subject, delivery.headers, delivery.data, delivery.timestamp_s)
         sender = self._intake.identify(arrival)
         if isinstance(sender, Dead):
-            await self._dead_letters.bury(arrival, error=sender.error)
-        elif not (self._may_be_known(delivery) and await self._is_known(arrival, sender=sender)):
+            await self._bury(delivery, error=sender.error)
+        elif self._may_be_known(delivery) and await self._is_known(arrival, sender=sender):
+            await self._keep_late(arrival, sender=sender)
+        else:
             decision = await self._decided(arrival, sender=sender)
             if isinstance(decision, Admitted):
                 await self._hand_on(decision)
             else:
                 await self._refuse(decision)
         await delivery.ack()
+
+    async def give_up(self, delivery: Delivery) -> None:
+        """Of a message that was delivered too often: it ends undecoded, and is a dead letter. Raises `BusError`."""
+        arrival = Arrival(delivery.subject, delivery.headers, delivery.data, delivery.timestamp_s)
+        sender = self._intake.identify(arrival)
+        if isinstance(sender, Dead):
+            await self._bury(delivery, error=sender.error)
+        elif not await self._is_known(arrival, sender=sender):
+            await self._refuse(Refused(_asked(arrival, sender=sender), _WORN_OUT))
+            await self._bury(delivery, error=_WORN_OUT)
+        await delivery.ack()
+
+    async def _bury(self, delivery: Delivery, *, error: ErrorBody) -> None:
+        await self._dead_letters.bury(delivery, reason=f"{error.code}: {error.message}")
 
     def _may_be_known(self, delivery: Delivery) -> bool:
         """Whether it may have been handled before: by a router that died, for a server that forgot the ack, or when its
@@ -96,7 +115,6 @@ class IntakeHandler:
         stands = await self._terminal.read(sender.tenant, sender.request_id)
         if isinstance(stands, Ended):
             await self._ender.repeat(_asked(arrival, sender=sender), line=stands.line)
-            await self._keep_late(arrival, sender=sender)
             return True
         note = await self._notes.find(sender.tenant, sender.request_id)
         return note is not None and note.status == "queued"
