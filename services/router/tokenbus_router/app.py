@@ -110,7 +110,7 @@ async def routing(
         catalog=lambda: keeper.report().model_dump_json().encode(),
     )
     async with asyncio.TaskGroup() as tasks:
-        own = [tasks.create_task(keeper.follow()), tasks.create_task(lines.advance())]
+        own = [tasks.create_task(side()) for side in (keeper.follow, keeper.guard, lines.advance)]
         yield Parts(workers=[worker, deadlines], broker=broker, troubles=keeper.troubles)
         for task in own:
             task.cancel()

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from tokenbus.bus import Bus
 from tokenbus.error_site import error_site
 from tokenbus.errors import BusError
-from tokenbus_chassis.topology import Topology, ensure_topology
+from tokenbus_chassis.topology import Topology
+from tokenbus_chassis.topology_guard import TopologyGuard
 from tokenbus_router.catalog import Catalog
 from tokenbus_router.catalog_file import CatalogFile
 from tokenbus_router.catalog_load import load_catalog
@@ -52,6 +53,7 @@ class CatalogKeeper:
         self._file = file
         self._problems: tuple[CatalogProblem, ...] = ()
         self._changing = asyncio.Lock()
+        self._guard = TopologyGuard(bus, clock=time.monotonic)
         self.in_use = _ready(catalog)
 
     @property
@@ -71,9 +73,22 @@ class CatalogKeeper:
             if self._file.has_changed():
                 await self._take()
 
+    async def guard(self) -> None:
+        """Puts right what others change in NATS, for ever."""
+        while True:
+            await asyncio.sleep(self._settings.topology_check_s)
+            try:
+                if await self._guard.ensure(self.topology):
+                    await self.establish()
+            except BusError as error:
+                _log.warning("cannot check what NATS holds", extra={"error": error_site(error)})
+
     def troubles(self) -> list[str]:
-        """What is wrong with the file as it is now, for /readyz: requests are routed all the same."""
-        return [f"{self._file.name} can not be used, an older one is: {problem}" for problem in self._problems]
+        """For /readyz, since requests are routed all the same: what is wrong with the file as it is now, and what had
+        to be put right in NATS.
+        """
+        of_file = [f"{self._file.name} can not be used, an older one is: {problem}" for problem in self._problems]
+        return [*of_file, *self._guard.troubles()]
 
     def report(self) -> CatalogReport:
         """What is in use here, and what is wrong with the file as it is now."""
@@ -109,7 +124,7 @@ class CatalogKeeper:
 
     async def _publish(self, catalog: CatalogInUse) -> None:
         topology = self._topology(catalog.catalog)
-        await ensure_topology(self._bus, topology)
+        await self._guard.ensure(topology)
         rows = provider_table(catalog.catalog).model_dump_json().encode()
         await self._bus.kv_put(topology.catalog.name, PROVIDERS_KEY, rows)
 

@@ -16,6 +16,12 @@ class RouterSettings(ServiceSettings):
     catalog_poll_s: float = Field(
         default=1.0, gt=0, le=3600, description="How often the catalog file is looked at; a change is taken at once."
     )
+    topology_check_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="How often streams and consumers are compared with what they should be, and put right.",
+    )
     request_timeout_s: float = Field(
         default=600.0, gt=0, le=MAX_TIMEOUT_S, description="Time of a request that names none, queueing included."
     )
