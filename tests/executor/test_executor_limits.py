@@ -14,7 +14,7 @@ from tokenbus_simulator import Simulator
 async def put(desk: Desk, order: WorkOrder) -> str:
     """Work as the router publishes it, with headers."""
     await desk.bus.publish_stored(
-        desk.subjects.work(POOL, "standard"),
+        desk.subjects.work(POOL, "standard", TENANT),
         order.model_dump_json().encode(),
         headers={CHANNEL: order.channel},
         message_id=f"{order.tenant}.{order.request_id}.{order.hop}",
@@ -46,7 +46,7 @@ async def test_work_that_was_taken_up_too_often_ends_and_reaches_no_provider(
 
 async def test_worn_out_work_is_not_decoded(desk: Desk, start_executor: StartExecutor) -> None:
     message_id, headers = f"{TENANT}.r1.1", {CHANNEL: "desk"}
-    subject = desk.subjects.work(POOL, "standard")
+    subject = desk.subjects.work(POOL, "standard", TENANT)
     await desk.bus.publish_stored(subject, b"kills whoever reads it", headers=headers, message_id=message_id)
     await worn(desk, times=1)
     async with start_executor(max_deliveries=1):

@@ -145,7 +145,7 @@ async def test_a_letter_from_the_router_comes_back_to_life(desk: Desk, cli: Cli)
     await desk.bus.publish_stored(desk.subjects.request(TENANT, "low"), orjson.dumps(GOOD))
     dead = await soon(desk.dead)
     retried = read(await cli.run("dead", "retry", str(dead.sequence), "--json"))
-    subject = desk.subjects.work(POOL, "low")
+    subject = desk.subjects.work(POOL, "low", TENANT)
     work = await soon(lambda: desk.bus.last_message_at_leader(desk.stored.work.name, subject))
     assert WorkOrder.model_validate_json(work.data).request_id == retried["request_id"]
     assert await desk.result(RequestId(retried["request_id"])) is None

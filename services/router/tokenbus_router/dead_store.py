@@ -199,7 +199,7 @@ class DeadStore:
         return _Again(
             tenant=Tenant(order.tenant),
             old=RequestId(order.request_id),
-            subject=self._subjects.work(Pool(order.targets[0].pool), order.priority_class),
+            subject=self._subjects.work(Pool(order.targets[0].pool), order.priority_class, Tenant(order.tenant)),
             payload=fresh.model_dump_json().encode(),
             headers=kept,
             message_id=f"{order.tenant}.{new}.1",
