@@ -14,7 +14,7 @@ Rules of this file; whoever ends a request, router or executor, goes through it:
 5. The router's note of the request lies in the same stream, as a scheduled message. The server takes it away in the
    step that stores the terminal event (ADR-51: `Nats-Schedule-Next: purge`), so no note outlives its purpose.
 
-Reads go to the stream's leader: a replica may be a moment behind.
+Reads go to the stream's leader: a replica may be a moment behind. Only `look`, which decides nothing, asks any.
 """
 
 from collections.abc import Mapping
@@ -83,6 +83,11 @@ class TerminalWriter:
         """How the request stands: ended, fenced, or None while its first attempt has written nothing."""
         subject = self._subjects.result(tenant, request_id)
         message = await self._bus.last_message_at_leader(self._stream, subject)
+        return None if message is None else parse_end(message)
+
+    async def look(self, tenant: Tenant, request_id: RequestId) -> Ended | Fence | None:
+        """As `read`, cheaply, and perhaps a moment ago: for what every request asks and hardly any finds."""
+        message = await self._bus.last_message(self._stream, self._subjects.result(tenant, request_id))
         return None if message is None else parse_end(message)
 
     async def store(

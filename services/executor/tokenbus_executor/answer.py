@@ -36,6 +36,9 @@ from tokenbus_translate.resource import bare_failure
 
 _log = logging.getLogger(__name__)
 
+_LOOK_S: Final = 10.0
+"""How long RESULTS is asked whether a request id was used before, as long as an end is tried to be written there."""
+_LOOK_PAUSE_S: Final = 0.1
 _BUG: Final = ErrorBody(ErrorCode.INTERNAL_ERROR, "an error of the executor; its log has the detail")
 
 
@@ -178,12 +181,23 @@ class Answer:
 
     async def _look_for_an_end(self) -> None:
         """Raises `StopRequest` where the request id was used before; else events may leave."""
-        found = await self._around.terminal.read(self._tenant, self._request_id)
+        found = await self._look()
         if found is None:
             self._unused.set()
             return
         self._ended_before = found if isinstance(found, Ended) else None
         raise StopRequest(overtaken_by=found.attempt if isinstance(found, Fence) else None)
+
+    async def _look(self) -> Ended | Fence | None:
+        """While RESULTS elects a leader, the provider writes on. Raises `BusError`."""
+        give_up_at = time.monotonic() + _LOOK_S
+        while True:
+            try:
+                return await self._around.terminal.look(self._tenant, self._request_id)
+            except BusError:
+                if time.monotonic() >= give_up_at:
+                    raise
+            await asyncio.sleep(_LOOK_PAUSE_S)
 
     async def _end(self, events: list[Event], *, expected: int) -> None:
         """Store the terminal event, then publish it with what comes before it.
