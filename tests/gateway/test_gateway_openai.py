@@ -241,8 +241,6 @@ def test_what_is_not_served_yet_is_refused_by_name(client: OpenAI) -> None:
     response = client.responses.create(model=MODEL, input="Hello there.")
     with pytest.raises(openai.BadRequestError, match="deleting a response is not supported yet"):
         client.responses.delete(response.id)
-    with pytest.raises(openai.BadRequestError, match="background"):
-        client.responses.create(model=MODEL, input="x", background=True)
 
 
 def test_a_conversation_goes_on_from_a_stored_response(client: OpenAI) -> None:
@@ -255,6 +253,38 @@ def test_a_conversation_goes_on_from_a_stored_response(client: OpenAI) -> None:
             client.responses.create(model="openai/sim-echo", input="x", previous_response_id=unknown)
         assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
         assert f"Previous response with id '{unknown}' not found." in str(caught.value)
+
+
+def test_a_background_response_is_queued_at_once_and_polled(client: OpenAI) -> None:
+    response = client.responses.create(model="openai/sim@tokens:12@rate:100", input="x", background=True)
+    assert (response.status, response.background, response.output) == ("queued", True, [])
+    deadline = time.monotonic() + 20
+    while client.responses.retrieve(response.id).status in ("queued", "in_progress"):
+        assert time.monotonic() < deadline
+    ended = client.responses.retrieve(response.id)
+    assert (ended.status, bool(ended.output_text)) == ("completed", True)
+    with pytest.raises(openai.BadRequestError, match="background"):
+        client.responses.create(model=MODEL, input="x", background=True, store=False)
+
+
+async def test_a_background_stream_is_left_and_resumed_anywhere(aclient: AsyncOpenAI) -> None:
+    stream = await aclient.responses.create(
+        model="openai/sim@tokens:40@rate:40", input="x", background=True, stream=True
+    )
+    events: list[Any] = []
+    async for event in stream:
+        events.append(event)
+        if len(events) == 9:
+            break
+    await stream.close()
+    assert [event.type for event in events[:3]] == ["response.created", "response.queued", "response.in_progress"]
+    response_id = events[0].response.id
+    rest = await aclient.responses.retrieve(response_id, stream=True, starting_after=events[-1].sequence_number)
+    events += [event async for event in rest]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert events[-1].type == "response.completed"
+    async with aclient.responses.stream(response_id=response_id) as helper:
+        assert (await helper.get_final_response()).output_text == events[-1].response.output_text
 
 
 async def test_a_cancel_ends_a_running_stream(aclient: AsyncOpenAI) -> None:

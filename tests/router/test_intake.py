@@ -173,6 +173,7 @@ def test_a_message_that_can_not_be_answered_is_dead_with_the_reason(
         (arrival({**GOOD, "tokenbus": {"provider": "acme"}}), ErrorCode.PROVIDER_NOT_FOUND, "tokenbus.provider"),
         (arrival({**GOOD, "tokenbus": {"colour": 1}}), ErrorCode.UNKNOWN_PARAMETER, "tokenbus.colour"),
         (arrival({**GOOD, "tools": ["x"]}), ErrorCode.INVALID_VALUE, "tools[0]"),
+        (arrival({**GOOD, "background": True, "store": False}), ErrorCode.INVALID_REQUEST, "background"),
         (
             arrival(raw=b'{"model":"lab/one","input":[{"x":' + b"[" * 400 + b"]" * 400 + b"}]}"),
             ErrorCode.INVALID_VALUE,

@@ -78,7 +78,6 @@ BAD: list[tuple[str, object, dict[str, str], str, str | None]] = [
     ("empty input", {**GOOD, "input": ""}, {}, "invalid_value", "input"),
     ("an empty list", {**GOOD, "input": []}, {}, "invalid_value", "input"),
     ("two inputs", {**GOOD, "messages": [{"role": "user"}]}, {}, "invalid_request", "messages"),
-    ("a later feature", {**GOOD, "background": True}, {}, "unsupported_value", "background"),
     ("a contradiction", {**GOOD, "stop": "x", "max_tool_calls": 1}, {}, "unsupported_parameter", "stop"),
     ("a bad timeout", GOOD, {TIMEOUT: "soon"}, "invalid_header", TIMEOUT),
     ("a bad resubmission", GOOD, {RESUBMISSION: "10"}, "invalid_header", RESUBMISSION),

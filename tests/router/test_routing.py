@@ -209,20 +209,6 @@ def test_a_wished_api_that_no_target_has_is_refused(model: str, api: str) -> Non
     assert (error.code, error.param) == (ErrorCode.UNSUPPORTED_VALUE, "tokenbus.api")
 
 
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"background": True}, "background"),
-    ],
-)
-def test_what_later_versions_bring_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
-    error = refused("lab/one", **fields)
-    assert error.code in (ErrorCode.UNSUPPORTED_PARAMETER, ErrorCode.UNSUPPORTED_VALUE)
-    assert error.param == param
-    assert error.message.startswith(f"{param}: ")
-    assert "is not supported yet" in error.message
-
-
 optional_fields = st.fixed_dictionaries(
     {},
     optional={

@@ -41,33 +41,38 @@ class Installation:
         self.bus = bus
         self.stored: Topology = topology(root)
         self._fields: dict[str, Any] = {"nats_url": nats_url, "root": root, "drain_timeout_s": 0.5, "ack_wait_s": 2.0}
-        self._parts: AsyncExitStack | None = None
+        self._router = AsyncExitStack()
+        self._executor = AsyncExitStack()
 
     async def start(self, **changes: Any) -> None:
         """Router and executor; `changes`: settings of both."""
-        self._parts = AsyncExitStack()
-        fields = {**self._fields, **changes}
+        self._fields = {**self._fields, **changes}
         catalog = load_catalog(CATALOG.format(url=self.simulator.base_url))
-        router = RouterSettings(**fields)
-        await self._parts.enter_async_context(
-            running_service("router", lambda bus: routing(bus, settings=router, catalog=catalog), settings=router)
+        settings = RouterSettings(**self._fields)
+        await self._router.enter_async_context(
+            running_service("router", lambda bus: routing(bus, settings=settings, catalog=catalog), settings=settings)
         )
-        executor = ExecutorSettings(**fields)
+        await self.start_executor()
+
+    async def start_executor(self) -> None:
+        settings = ExecutorSettings(**self._fields)
         keyring = Keyring({"LAB_KEY": "sk-test"})
-        await self._parts.enter_async_context(
+        await self._executor.enter_async_context(
             running_service(
-                "executor", lambda bus: executing(bus, settings=executor, keyring=keyring), settings=executor
+                "executor", lambda bus: executing(bus, settings=settings, keyring=keyring), settings=settings
             )
         )
 
-    async def stop(self) -> None:
-        if self._parts is not None:
-            await self._parts.aclose()
-        self._parts = None
+    async def stop_executor(self) -> None:
+        await self._executor.aclose()
 
-    async def restart(self, **changes: Any) -> None:
+    async def stop(self) -> None:
+        await self.stop_executor()
+        await self._router.aclose()
+
+    async def restart(self) -> None:
         await self.stop()
-        await self.start(**changes)
+        await self.start()
 
     async def turn(self, model: str, said: object, *, after: Response | None = None, **params: Any) -> Response:
         """One whole request, which continues `after`."""

@@ -64,7 +64,8 @@ class AssemblyEndedError(RuntimeError):
 class ResponseAssembly:
     """One response: its events as they come, and its output so far."""
 
-    def __init__(self, head: ResponseHead) -> None:
+    def __init__(self, head: ResponseHead, *, created: bool = False) -> None:
+        """`created`: `response.created` was told by another."""
         self.head = head
         """May be replaced when a later upstream call goes to another target; identity must stay the same."""
         self.minted_by = head.attempt
@@ -78,7 +79,7 @@ class ResponseAssembly:
         self._ids: set[str] = set()
         self._call_ids: set[str] = set()
         self._events: list[Event] = []
-        self._created = False
+        self._created = created
         self._started = False
         self._ended = False
         self._rewind_to: int | None = None

@@ -20,6 +20,7 @@ from tokenbus_translate.json_value import JsonObject, as_index, as_list, as_obje
 from tokenbus_translate.text import DELTA_KINDS, DONE_KINDS, OTHER_PART, OUTPUT_TEXT, PART_KINDS, Text, TextKind
 
 _PART_EVENTS: Final = frozenset({"response.content_part", "response.reasoning_summary_part"})
+_BEFORE_START: Final = frozenset({"response.created", "response.queued"})
 
 
 def fold_events(lines: Iterable[EventLine]) -> list[JsonObject]:
@@ -57,7 +58,7 @@ class Folding:
         self.created = False
         """Whether anything was there: `response.created` is the first of all."""
         self.started = False
-        """Whether anything was there but that."""
+        """Whether anything was there but that, and the request's queueing."""
         self.seen: list[Item] = []
         """All items there were, those that were voided among them."""
         self._items = items
@@ -67,7 +68,7 @@ class Folding:
         """One event. Raises `MalformedEventError` where it is no JSON."""
         event_type = line.type
         self.created = True
-        self.started = self.started or event_type != "response.created"
+        self.started = self.started or event_type not in _BEFORE_START
         if (kind := DELTA_KINDS.get(event_type)) is not None:
             self._delta(kind, line.data)
         elif (kind := DONE_KINDS.get(event_type)) is not None:

@@ -56,8 +56,10 @@ class Answer:
         subject = subjects.events(self._tenant, Channel(order.channel), self._request_id, attempt)
         self._unused = asyncio.Event()
         """Set once it is known that the request id was not used before."""
-        self._publisher = EventPublisher(around.bus, subject=subject, attempt=attempt, gate=self._unused)
-        self._assembly = ResponseAssembly(_head(order, attempt=attempt))
+        self._publisher = EventPublisher(
+            around.bus, subject=subject, attempt=attempt, gate=self._unused, published=order.published
+        )
+        self._assembly = ResponseAssembly(_head(order, attempt=attempt), created=order.published > 0)
         if order.dropped:
             self._assembly.extension["dropped"] = order.dropped
         calls = Calls(

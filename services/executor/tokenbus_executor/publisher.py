@@ -34,12 +34,16 @@ class _Batch(NamedTuple):
 class EventPublisher:
     """Publishes the events of one attempt, in order, on its subject."""
 
-    def __init__(self, bus: Bus, *, subject: str, attempt: int, gate: asyncio.Event | None = None) -> None:
-        """`gate`: no event leaves before it is set."""
+    def __init__(
+        self, bus: Bus, *, subject: str, attempt: int, gate: asyncio.Event | None = None, published: int = 0
+    ) -> None:
+        """`gate`: no event leaves before it is set. `published`: events of the request that the router numbered, as the
+        first of the first attempt.
+        """
         self._gate = gate
         self._bus = bus
         self._subject = subject
-        self._next_number = (attempt - 1) * ATTEMPT_STRIDE
+        self._next_number = (attempt - 1) * ATTEMPT_STRIDE + (published if attempt == 1 else 0)
         self._unsent: list[Event] = []
 
     @property

@@ -14,7 +14,7 @@ from tokenbus_translate.json_value import JsonObject, as_object
 Api = Literal["responses", "chat"]
 
 _CONVERSATION: Final = {"responses": "input", "chat": "messages"}
-_FOREIGN: Final = {"responses": "messages", "chat": "input"}
+_FOREIGN: Final = {"responses": ("messages",), "chat": ("input", "previous_response_id", "background")}
 
 
 class Asked(NamedTuple):
@@ -23,6 +23,7 @@ class Asked(NamedTuple):
     model: str
     stream: bool
     include_usage: bool
+    background: bool = False
 
 
 def parse_body(raw: bytes | str) -> JsonObject:
@@ -49,8 +50,8 @@ def take_asked(body: JsonObject, *, api: Api, provider: str | None) -> Asked:
 
     `provider`: pinned by a header; a pin in the body is stronger. Raises `RequestError`, naming the field.
     """
-    wanted, foreign = _CONVERSATION[api], _FOREIGN[api]
-    if foreign in body:
+    wanted = _CONVERSATION[api]
+    if (foreign := next((name for name in _FOREIGN[api] if name in body), None)) is not None:
         problem = f"{foreign}: is no parameter of this endpoint; send `{wanted}`"
         raise RequestError(ErrorCode.UNKNOWN_PARAMETER, problem, param=foreign)
     stream = _flag(body.pop("stream", None), name="stream")
@@ -60,7 +61,8 @@ def take_asked(body: JsonObject, *, api: Api, provider: str | None) -> Asked:
     include_usage = _flag((as_object(options) or {}).get("include_usage"), name="stream_options.include_usage")
     if provider is not None:
         _pin(body, provider)
-    return Asked(model_of(body), stream, include_usage)
+    background = _flag(body.get("background"), name="background")
+    return Asked(model_of(body), stream, include_usage, background)
 
 
 def model_of(body: JsonObject) -> str:

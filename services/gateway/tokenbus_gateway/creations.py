@@ -14,11 +14,12 @@ from tokenbus_gateway.bridge import Question
 from tokenbus_gateway.endpoint import Endpoint
 from tokenbus_gateway.exchange import Exchange
 from tokenbus_gateway.feed import ClientGoneError
-from tokenbus_gateway.relay import last_event
-from tokenbus_gateway.sse import ChatSSE, Encoder, ResponsesSSE
+from tokenbus_gateway.relay import last_event, opening
+from tokenbus_gateway.sse import QUEUED, ChatSSE, Encoder, ResponsesSSE
 from tokenbus_gateway.streaming import stream_out
 from tokenbus_gateway.wishes import OnDisconnect, Wishes, read_wishes
 from tokenbus_schemas import EventLine
+from tokenbus_schemas.headers import MAX_TIMEOUT_S
 from tokenbus_translate import ChatHead, EventsToChat, chat_completion
 from tokenbus_translate.json_value import as_index, as_object
 
@@ -64,22 +65,27 @@ class Creation(Endpoint):
             request_id=exchange.request_id,
             payload=payload_of(body),
             priority_class=caller.granted_class(wishes.priority_class),
-            timeout_s=wishes.timeout_s or gate.times.request_s,
+            timeout_s=wishes.timeout_s or (MAX_TIMEOUT_S if asked.background else gate.times.request_s),
             trace=exchange.trace,
         )
 
     async def _answer(
         self, exchange: Exchange, question: Question, asked: Asked, *, on_disconnect: OnDisconnect
     ) -> EventLine:
+        """The terminal event; of a background answer that is not streamed, the one that says that it is queued."""
         bridge, encoder = self.gate.bridge, self.encoder(exchange, asked)
         try:
             async with bridge.ask(question) as answer:
                 exchange.wire.watch(answer.feed.client_gone)
                 if asked.stream:
                     return await stream_out(exchange, answer, encoder=encoder, write_s=self.gate.times.write_s)
-                terminal = await last_event(answer)
+                if asked.background:
+                    lines = await opening(answer)
+                    terminal = next((line for line in lines if line.type == QUEUED), lines[-1])
+                else:
+                    terminal = await last_event(answer)
         except ClientGoneError:
-            if on_disconnect == "cancel":
+            if on_disconnect == "cancel" and not asked.background:
                 await bridge.abandon(question.tenant, question.request_id)
             raise
         except BusError:

@@ -3,16 +3,24 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from tokenbus_gateway.bridge import Answer
-from tokenbus_gateway.sse import OPENERS
+from tokenbus_gateway.sse import OPENERS, QUEUED
 from tokenbus_schemas import EventLine
 
 
 async def opening(answer: Answer) -> list[EventLine]:
-    """The first events, up to one that decides what HTTP status the answer gets. Raises what `Reader.batch` raises."""
+    """The first events, up to one that decides what HTTP status the answer gets. Raises what `Reader.batch` raises.
+
+    A background answer is good as soon as it is queued.
+    """
     lines: list[EventLine] = []
-    while not lines or all(line.type in OPENERS for line in lines):
+    while not lines or (all(line.type in OPENERS for line in lines) and not is_queued(lines)):
         lines += await answer.reader.batch()
     return lines
+
+
+def is_queued(lines: Sequence[EventLine]) -> bool:
+    """Whether these are the first events of a background answer."""
+    return any(line.type == QUEUED for line in lines)
 
 
 async def last_event(answer: Answer) -> EventLine:

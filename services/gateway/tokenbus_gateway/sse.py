@@ -22,7 +22,8 @@ from tokenbus_schemas.events import FAILED, INCOMPLETE
 from tokenbus_translate import EventsToChat
 
 DONE: Final = b"data: [DONE]\n\n"
-OPENERS: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
+QUEUED: Final = "response.queued"
+OPENERS: Final = frozenset({"response.created", QUEUED, "response.in_progress"})
 """What every answer begins with, a failed one too: these alone decide no HTTP status."""
 
 _EVENT: Final = b"event: %b\ndata: %b\n\n"

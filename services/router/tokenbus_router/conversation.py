@@ -99,14 +99,14 @@ def is_stored(body: Mapping[str, object]) -> bool:
 
 
 def record_of(
-    body: Mapping[str, object], *, own: Sequence[object], before: History | None, asked: Asked, announced: int = 0
+    body: Mapping[str, object], *, own: Sequence[object], before: History | None, asked: Asked
 ) -> StoredRequest:
     """What is kept of a normalised request whose response is stored."""
     return StoredRequest(
         channel=asked.channel,
         model=asked.model,
         accepted_at=asked.accepted_at,
-        announced=announced,
+        announced=asked.announced,
         before=[] if before is None else list(before.chain),
         input=as_objects(own),
         request={name: value for name, value in body.items() if name != "input"},

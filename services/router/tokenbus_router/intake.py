@@ -7,7 +7,7 @@ else                                       Admitted: a work order for the pool o
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, cast
 
 import orjson
@@ -16,7 +16,7 @@ from tokenbus_router.conversation import History, is_stored, own_input, record_o
 from tokenbus_router.request_checks import check_parts
 from tokenbus_router.routing import route
 from tokenbus_router.routing_table import RoutingTable
-from tokenbus_router.unanswered import Asked
+from tokenbus_router.unanswered import ANNOUNCED, Asked
 from tokenbus_schemas import (
     PRIORITY_CLASSES,
     Channel,
@@ -169,6 +169,9 @@ class Intake:
         if request.previous_response_id is not None and before is None:
             return Continues(request.previous_response_id)
         said = dict(routed.body) if self.stores else {**routed.body, "store": False}
+        if request.background:
+            _need_store(said, stores=self.stores)
+            asked = replace(asked, announced=ANNOUNCED)
         own = own_input(said, before=before)
         if before is not None:
             said["input"] = [*before.items, *own]
@@ -185,7 +188,7 @@ class Intake:
             model=request.model,
             request=said,
             history=[] if before is None else before.said,
-            published=0,
+            published=asked.announced,
             dropped=list(routed.dropped),
             targets=list(routed.targets),
             strategy=routed.strategy,
@@ -269,6 +272,14 @@ def _dump(model: WorkOrder | StoredRequest) -> bytes:
         raise RequestError(
             ErrorCode.INVALID_VALUE, "the request is nested too deeply; send at most 200 levels", param=None
         ) from error
+
+
+def _need_store(body: Mapping[str, object], *, stores: bool) -> None:
+    """Nobody waits for a background response: it must be kept, to be read at all."""
+    if not is_stored(body):
+        problem = "send `store` true with it" if stores else "leave it out, this installation stores no responses"
+        message = f"background: needs a response that is stored; {problem}"
+        raise RequestError(ErrorCode.INVALID_REQUEST, message, param="background")
 
 
 def _work_headers(headers: RequestHeaders) -> Mapping[str, str]:

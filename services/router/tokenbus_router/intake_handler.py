@@ -24,7 +24,7 @@ from tokenbus_router.limits import RESERVED_BYTES
 from tokenbus_router.lines import Lines
 from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.records import Records
-from tokenbus_router.unanswered import Asked, cancelled, refused
+from tokenbus_router.unanswered import Asked, announcement, cancelled, refused
 from tokenbus_router.unattended import Unattended
 from tokenbus_schemas import ErrorBody, ErrorCode, RequestError
 from tokenbus_schemas.headers import RESUBMISSION
@@ -149,6 +149,8 @@ class IntakeHandler:
             return Refused(asked, ErrorBody(ErrorCode.INTERNAL_ERROR, "an error of the router; its log has the detail"))
 
     async def _hand_on(self, admitted: Admitted) -> None:
+        if admitted.asked.announced:
+            await self._announce(admitted)
         try:
             work_sequence = await self._lines.admit(admitted)
         except StreamFullError:
@@ -168,9 +170,18 @@ class IntakeHandler:
             # After the work, which waits for nothing, and out of its way to the first token: for these writes the same
             # server would work in the same moment. The note last: it says that all before it was done.
             await asyncio.sleep(_OUT_OF_THE_WAY_S)
-            if admitted.record is not None:
+            if admitted.record is not None and not admitted.asked.announced:
                 await self._records.keep(admitted.asked, record=admitted.record)
             await self._note(admitted, work_sequence=work_sequence)
+
+    async def _announce(self, admitted: Admitted) -> None:
+        """Before the work, so that these events are the first. Who has heard that it is queued may ask for it."""
+        asked = admitted.asked
+        if admitted.record is not None:
+            await self._records.keep(asked, record=admitted.record)
+        message = announcement(asked, echo=admitted.request, max_bytes=self._bus.max_payload - RESERVED_BYTES)
+        subject = self._subjects.events(asked.tenant, asked.channel, asked.request_id, 1)
+        await self._bus.publish(subject, message)
 
     async def _note(self, admitted: Admitted, *, work_sequence: int) -> None:
         asked = admitted.asked

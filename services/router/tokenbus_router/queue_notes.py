@@ -36,11 +36,13 @@ class QueueNote(BaseModel):
     accepted_at: float = 0.0
     deadline: float
     """Unix seconds; of a cancelled one: until when the note is kept."""
+    announced: int = 0
+    """Events that the router published of it."""
     work_sequence: int = 0
     """Of its work, where that was first put in WORK."""
 
     def asked(self, tenant: Tenant, request_id: RequestId) -> Asked:
-        return Asked(tenant, request_id, Channel(self.channel), self.model, self.accepted_at)
+        return Asked(tenant, request_id, Channel(self.channel), self.model, self.accepted_at, self.announced)
 
 
 class QueueNotes:
@@ -61,6 +63,7 @@ class QueueNotes:
             channel=asked.channel,
             model=asked.model,
             accepted_at=asked.accepted_at,
+            announced=asked.announced,
             deadline=deadline,
             work_sequence=work_sequence,
         )

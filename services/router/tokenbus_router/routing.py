@@ -1,10 +1,9 @@
 """Which targets a request goes to, and through which API. Pure.
 
-1. What later versions bring is refused by name.
-2. The model ID gives the candidates, in the catalog's order; `tokenbus.provider` keeps those of one provider.
-3. Each candidate takes the first of its APIs that fits (`choosing.py`); one without any falls out.
-4. If none is left, the parameter that stood in the way is named.
-5. Parameters are left out only if the caller asked for that, and only if no candidate takes all of them; then the
+1. The model ID gives the candidates, in the catalog's order; `tokenbus.provider` keeps those of one provider.
+2. Each candidate takes the first of its APIs that fits (`choosing.py`); one without any falls out.
+3. If none is left, the parameter that stood in the way is named.
+4. Parameters are left out only if the caller asked for that, and only if no candidate takes all of them; then the
    first candidate decides which, and those that need no more left out stay behind it.
 """
 
@@ -15,7 +14,6 @@ from heapq import nlargest
 from typing import Final, NamedTuple
 
 from tokenbus_router.choosing import API_NAMES, Choice, Fit, Objection, Wish, choose, without
-from tokenbus_router.not_yet import refuse_not_yet
 from tokenbus_router.parameters import BY_NAME, said_in
 from tokenbus_router.routing_table import Candidate, RoutingTable
 from tokenbus_router.sayable import in_callers_words, is_plain
@@ -41,7 +39,6 @@ class Route(NamedTuple):
 
 def route(request: ChatRequest, *, body: Mapping[str, object], table: RoutingTable) -> Route:
     """`body`: the request in Responses' words. Raises `RequestError`, whose `param` is the field in the way."""
-    refuse_not_yet(request)
     found = table.find(request.model)
     if found is None:
         raise _model_not_found(request.model, table=table)
