@@ -153,6 +153,13 @@ def build_document(version: str) -> Mapping[str, Any]:
             "replayReply": _reply_channel("ReplayPage"),
             "control": _channel("control.{tenant}.{request}", "Control", "ControlRequest", description="Cancel by id."),
             "controlReply": _reply_channel("ControlReply"),
+            "responses": _channel(
+                "responses.{tenant}.{request}",
+                "Stored responses",
+                "ResponseCall",
+                description="Read a stored response as it stands, list its input, delete it.",
+            ),
+            "responsesReply": _reply_channel("ResponseReply"),
             "stop": _channel(
                 "stop.{tenant}.{request}",
                 "Stop",
@@ -187,6 +194,13 @@ def build_document(version: str) -> Mapping[str, Any]:
             "serveControl": _operation(
                 "receive", "control", "ControlRequest", summary="The router cancels requests.", reply="controlReply"
             ),
+            "serveResponses": _operation(
+                "receive",
+                "responses",
+                "ResponseCall",
+                summary="The router serves stored responses.",
+                reply="responsesReply",
+            ),
             "sendStop": _operation(
                 "send", "stop", "ControlRequest", summary="The router tells the executor.", reply="stopReply"
             ),
@@ -213,6 +227,8 @@ def build_document(version: str) -> Mapping[str, Any]:
                 "ReplayPage": _message("ReplayPage", schema="ReplayPage", summary="Stored events."),
                 "ControlRequest": _message("ControlRequest", schema="ControlRequest", summary="What to do."),
                 "ControlReply": _message("ControlReply", schema="ControlReply", summary="What came of it."),
+                "ResponseCall": _message("ResponseCall", schema="ResponseCall", summary="What to do with it."),
+                "ResponseReply": _message("ResponseReply", schema="ResponseReply", summary="What came of it."),
                 "StopReply": _message("StopReply", schema="StopReply", summary="An executor runs it and stops."),
                 "ModelList": _message("ModelList", schema="ModelList", summary="The models of the catalog."),
                 "CatalogReport": _message("CatalogReport", schema="CatalogReport", summary="The catalog in use."),

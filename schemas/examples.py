@@ -124,6 +124,19 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     },
     "ControlRequest": {"action": "cancel"},
     "ControlReply": {"status": "cancelling", "error": None},
+    "ResponseCall": {"action": "input_items", "limit": 2, "order": "asc"},
+    "ResponseReply": {
+        "items": [
+            {
+                "id": "msg_5d0c0e0f",
+                "type": "message",
+                "role": "user",
+                "status": "completed",
+                "content": [{"type": "input_text", "text": "Say hello."}],
+            }
+        ],
+        "more": False,
+    },
     "StopReply": {"stopping": True},
     "CatalogReport": {
         "router": "router-0-1",

@@ -10,8 +10,10 @@ Rules of this file; whoever ends a request, router or executor, goes through it:
    there is our own, and the write counts as done.
 4. Where the fence that is expected is gone and nothing in its place, the store was lost: results outlive every request.
    Then the first to write wins.
-5. Nothing else is ever written there, so the last message on the subject tells how the request stands.
-5. The router's note of the request lies in the same stream, as a scheduled message. The server takes it away in the
+5. A response that is deleted leaves a fence that no attempt can pass, so that work which is delivered again, or a late
+   writer, brings nothing back.
+6. Nothing else is ever written there, so the last message on the subject tells how the request stands.
+7. The router's note of the request lies in the same stream, as a scheduled message. The server takes it away in the
    step that stores the terminal event (ADR-51: `Nats-Schedule-Next: purge`), so no note outlives its purpose.
 
 Reads go to the stream's leader: a replica may be a moment behind. Only `look`, which decides nothing, asks any.
@@ -29,6 +31,10 @@ FENCE_TYPE: Final = "tokenbus:fence"
 """The type of a fence. It stands in RESULTS only and is no event for readers."""
 
 
+_DELETED_ATTEMPT: Final = 2**32
+"""Higher than any attempt there will be."""
+
+
 class Ended(NamedTuple):
     """The request has its terminal event."""
 
@@ -43,6 +49,11 @@ class Fence(NamedTuple):
 
     attempt: int
     sequence: int
+
+    @property
+    def deleted(self) -> bool:
+        """It stands where a response was that has been deleted."""
+        return self.attempt >= _DELETED_ATTEMPT
 
 
 class Stored(NamedTuple):
@@ -125,6 +136,12 @@ class TerminalWriter:
                 return await self._write(tenant, request_id, payload, expected_sequence=0, headers=headers)
             return Lost(winner)
         return Stored(ack.sequence)
+
+    async def delete(self, tenant: Tenant, request_id: RequestId, *, end: Ended) -> bool:
+        """Put a fence in the place of the end; whether it was still there."""
+        payload = encode(Event(FENCE_TYPE, b""), (_DELETED_ATTEMPT - 1) * ATTEMPT_STRIDE)
+        written = await self._write(tenant, request_id, payload, expected_sequence=end.sequence)
+        return isinstance(written, Stored)
 
     async def fence(self, tenant: Tenant, request_id: RequestId, *, attempt: int) -> Ended | Fence:
         """Begin a later attempt: its fence, or the end that is there already.

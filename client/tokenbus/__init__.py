@@ -1,6 +1,7 @@
 """Tokenbus: LLM chat requests over NATS. `connect()` gives a client; `tokenbus.bus` is the bus for services."""
 
 from tokenbus.bus_options import BusOptions, Login
+from tokenbus.calls import InputItems
 from tokenbus.client import Client, ClientOptions, OnExit, connect
 from tokenbus.errors import (
     AnswerLostError,
@@ -43,6 +44,7 @@ __all__ = [
     "Client",
     "ClientOptions",
     "ContractError",
+    "InputItems",
     "InvalidRequestError",
     "Login",
     "NoRespondersError",

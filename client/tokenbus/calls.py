@@ -1,15 +1,24 @@
 """Request/reply calls to the router's services, with their replies checked."""
 
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from tokenbus.bus import Bus
-from tokenbus.errors import CallRefusedError, ContractError
-from tokenbus_schemas import ControlReply, ControlRequest
+from tokenbus.errors import CallRefusedError, ContractError, UnknownRequestError
+from tokenbus_schemas import ControlReply, ControlRequest, ErrorCode, RequestId, ResponseCall, ResponseReply
 from tokenbus_schemas.control import CancelStatus
 
 Reply = TypeVar("Reply", bound=BaseModel)
+
+
+class InputItems(NamedTuple):
+    """A page of what was said before a response."""
+
+    items: list[dict[str, Any]]
+    """Open Responses items, each with an id."""
+    more: bool
+    """Further items follow the last one."""
 
 
 async def call(bus: Bus, subject: str, *, payload: bytes, reply: type[Reply], timeout_s: float) -> Reply:
@@ -28,3 +37,17 @@ async def cancel(bus: Bus, subject: str, *, timeout_s: float) -> CancelStatus:
     if reply.status is None:
         raise CallRefusedError(subject, error=reply.error or {})
     return reply.status
+
+
+async def stored_response(
+    bus: Bus, subject: str, question: ResponseCall, *, request_id: RequestId, timeout_s: float
+) -> ResponseReply:
+    """Ask about the stored response of `subject`. Raises as `call`, `UnknownRequestError`, and `CallRefusedError`."""
+    reply = await call(
+        bus, subject, payload=question.model_dump_json().encode(), reply=ResponseReply, timeout_s=timeout_s
+    )
+    if reply.error is None:
+        return reply
+    if reply.error.get("type") == ErrorCode.RESPONSE_NOT_FOUND:
+        raise UnknownRequestError(request_id)
+    raise CallRefusedError(subject, error=reply.error)

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Literal, Self, Unpack, get_args
 
+from pydantic import ValidationError
+
 from tokenbus.bus import Bus, BusOptions, Login
-from tokenbus.calls import call, cancel
-from tokenbus.errors import InvalidRequestError, RequestRefusedError, TokenbusError
+from tokenbus.calls import InputItems, call, cancel, stored_response
+from tokenbus.errors import ContractError, InvalidRequestError, RequestRefusedError, TokenbusError
 from tokenbus.inbox import BUFFER_BYTES, Inbox
 from tokenbus.live import LiveEvents, live_events
 from tokenbus.loss import LossWatch
@@ -29,12 +31,15 @@ from tokenbus_schemas import (
     PriorityClass,
     RequestId,
     Response,
+    ResponseCall,
+    ResponseReply,
     Subjects,
 )
 from tokenbus_schemas.control import CancelStatus
 from tokenbus_schemas.headers import MAX_TIMEOUT_S
 from tokenbus_schemas.replay import ReplayMode
 from tokenbus_schemas.requests import Recovery
+from tokenbus_schemas.stored_calls import ItemOrder
 from tokenbus_schemas.subjects import request_id as checked_request_id
 from tokenbus_schemas.subjects import tenant as checked_tenant
 
@@ -191,11 +196,52 @@ class Client:
         subject = self._subjects.control(self._tenant, _checked(request_id))
         return await cancel(self._bus, subject, timeout_s=self._options.call_timeout_s)
 
+    async def retrieve(self, response_id: str) -> Response:
+        """A stored response as it stands: queued, in progress, or ended in whatever way, from any process.
+
+        `response_id` may be the request's id, too. Raises `UnknownRequestError` for one that is not there any more, was
+        sent with `store` false, or is another tenant's; and as `cancel()`.
+        """
+        reply = await self._stored(response_id, ResponseCall(action="get"))
+        try:
+            return Response.model_validate(reply.response)
+        except ValidationError as error:
+            raise ContractError("the reply about a response", problems=error.error_count()) from error
+
+    async def delete(self, response_id: str) -> None:
+        """Delete a stored response, its input and its events; one that runs is cancelled first.
+
+        Raises as `retrieve()`, and `CallRefusedError` where a running one does not end in time: delete it again then.
+        """
+        await self._stored(response_id, ResponseCall(action="delete"))
+
+    async def input_items(
+        self, response_id: str, *, limit: int = 20, order: ItemOrder = "desc", after: str | None = None
+    ) -> InputItems:
+        """What was said before a stored response, the conversation that it continues included: one page, at most 100.
+
+        `order` "desc" begins with the newest; `after`: the id of the last item of the page before. Raises as
+        `retrieve()`, and `InvalidRequestError` for an impossible limit.
+        """
+        try:
+            call = ResponseCall(action="input_items", limit=limit, order=order, after=after)
+        except ValidationError as error:
+            raise InvalidRequestError("must be from 1 to 100", param="limit") from error
+        reply = await self._stored(response_id, call)
+        return InputItems(reply.items or [], reply.more)
+
     async def models(self) -> list[ModelList.Model]:
         """Every model ID of the catalog, with its providers in order. Raises `BusError`."""
         subject = self._subjects.models(self._tenant)
         reply = await call(self._bus, subject, payload=b"", reply=ModelList, timeout_s=self._options.call_timeout_s)
         return reply.models
+
+    async def _stored(self, response_id: str, question: ResponseCall) -> ResponseReply:
+        identity = _checked(response_id.removeprefix("resp_"))
+        subject = self._subjects.response(self._tenant, identity)
+        return await stored_response(
+            self._bus, subject, question, request_id=identity, timeout_s=self._options.call_timeout_s
+        )
 
     @property
     def _live(self) -> LiveEvents:

@@ -19,6 +19,7 @@ from tokenbus_schemas.replay import ReplayPage, ReplayRequest
 from tokenbus_schemas.requests import Api, ChatRequest, TokenbusOptions, check_request
 from tokenbus_schemas.response import Response, ResponseErrorInfo, Usage, parse_response_id, response_id
 from tokenbus_schemas.stored import StoredRequest
+from tokenbus_schemas.stored_calls import ResponseCall, ResponseReply
 from tokenbus_schemas.subjects import (
     DEFAULT_CHANNEL,
     DEFAULT_ROOT,
@@ -69,7 +70,9 @@ __all__ = [
     "RequestHeaders",
     "RequestId",
     "Response",
+    "ResponseCall",
     "ResponseErrorInfo",
+    "ResponseReply",
     "Said",
     "Standing",
     "StopReply",

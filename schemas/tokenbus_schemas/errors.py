@@ -36,6 +36,7 @@ class ErrorCode(StrEnum):
     INVALID_HEADER = "invalid_header"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     PREVIOUS_RESPONSE_NOT_FOUND = "previous_response_not_found"
+    RESPONSE_NOT_FOUND = "response_not_found"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     CONTENT_FILTER = "content_filter"
     UPSTREAM_REFUSED = "upstream_refused"
@@ -98,6 +99,7 @@ ERRORS: Final[Mapping[ErrorCode, ErrorFacts]] = MappingProxyType(
         ErrorCode.INVALID_HEADER: _caller("A Tokenbus header has a value that can not be used."),
         ErrorCode.PAYLOAD_TOO_LARGE: _caller("Payload and headers are over the limit of the bus.", http_status=413),
         ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND: _caller("No stored response of that id."),
+        ErrorCode.RESPONSE_NOT_FOUND: _caller("No stored response of that id.", http_status=404),
         ErrorCode.CONTEXT_LENGTH_EXCEEDED: _caller("The provider says the input is longer than the model's context."),
         ErrorCode.CONTENT_FILTER: _caller("The provider refused the content."),
         ErrorCode.UPSTREAM_REFUSED: _caller("The provider refused the request as invalid."),

@@ -25,6 +25,7 @@ DEFAULT_CHANNEL: Final = Channel("_")
 TOKEN_PATTERN: Final = "[A-Za-z0-9_-]{1,64}"  # noqa: S105 - a pattern, no password
 
 _TOKEN: Final = re.compile(TOKEN_PATTERN, re.ASCII)
+_CALLS: Final = ("replay", "control", "responses", "stop", "due")
 
 
 class InvalidTokenError(ValueError):
@@ -170,6 +171,10 @@ class Subjects:
     def control(self, tenant: Tenant, request_id: RequestId) -> str:
         return f"{self.root}.control.{tenant}.{request_id}"
 
+    def response(self, tenant: Tenant, request_id: RequestId) -> str:
+        """Request/reply: a stored response, to be read, listed or deleted; served by the router."""
+        return f"{self.root}.responses.{tenant}.{request_id}"
+
     def stop(self, tenant: Tenant, request_id: RequestId) -> str:
         """To whichever executor runs the request; services only. An empty payload, from the router, cancels it, and
         `deadline` asks only whether it still runs; `overtaken by <attempt>`, from the executor that runs that attempt,
@@ -228,10 +233,11 @@ class Subjects:
         return WorkAddress(Pool(rest[0]), rest[1], Tenant(rest[2]))
 
     def parse_call(self, subject: str) -> CallAddress:
-        """Of a replay, control, stop or due subject. Raises `ValueError` for any other."""
+        """Of a replay, control, responses, stop or due subject. Raises `ValueError` for any other."""
         tokens = subject.split(".")
-        if len(tokens) != 4 or tokens[0] != self.root or tokens[1] not in ("replay", "control", "stop", "due"):
-            raise ValueError(f"subject {subject!r} is not {self.root}.<replay|control|stop|due>.<tenant>.<request>")
+        if len(tokens) != 4 or tokens[0] != self.root or tokens[1] not in _CALLS:
+            kinds = "|".join(_CALLS)
+            raise ValueError(f"subject {subject!r} is not {self.root}.<{kinds}>.<tenant>.<request>")
         return CallAddress(tokens[2], tokens[3])
 
     def parse_tool(self, subject: str) -> ToolAddress:

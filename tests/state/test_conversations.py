@@ -205,6 +205,8 @@ async def test_a_conversation_expires_with_its_results(nats_url: str, root: str,
             (stored.results.name, stored.subjects.result(DEFAULT_TENANT, request_id)),
         )
         async with asyncio.timeout(20):
+            while await bus.last_message_at_leader(*subjects[0]) is None:
+                pass
             for stream, subject in subjects:
                 while await bus.last_message_at_leader(stream, subject) is not None:
                     pass

@@ -3,12 +3,14 @@
 from typing import Final
 
 from tokenbus.command import Register
-from tokenbus.commands import cancel, chat, models, providers, watch
+from tokenbus.commands import cancel, chat, models, providers, stored, watch
 
 BUILT_IN: Final[tuple[Register, ...]] = (
     chat.register,
     watch.register,
     cancel.register,
+    stored.register_get,
+    stored.register_delete,
     models.register,
     providers.register,
 )

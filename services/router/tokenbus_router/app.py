@@ -28,6 +28,7 @@ from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.records import Records
 from tokenbus_router.replay import Replay
 from tokenbus_router.settings import RouterSettings
+from tokenbus_router.stored_responses import StoredResponses
 from tokenbus_router.unattended import Unattended
 from tokenbus_schemas import PRIORITY_CLASSES
 
@@ -56,6 +57,7 @@ async def routing(
     unattended = Unattended(bus, topology=topology, ender=ender)
     records = Records(bus, bucket=topology.responses)
     lines = Lines(bus, topology=topology, places=settings.places())
+    conversations = Conversations(bus, topology=topology, records=records)
     handler = IntakeHandler(
         bus,
         intake=Intake(
@@ -68,7 +70,7 @@ async def routing(
         terminal=terminal,
         ender=ender,
         records=records,
-        conversations=Conversations(bus, topology=topology, records=records),
+        conversations=conversations,
         notes=notes,
         unattended=unattended,
         dead_letters=DeadLetters(bus, subjects=subjects, kind="requests"),
@@ -100,12 +102,17 @@ async def routing(
         ack_wait_s=settings.ack_wait_s,
         repair=keeper.establish,
     )
+    control = Control(bus, topology=topology, terminal=terminal, unattended=unattended, notes=notes, records=records)
+    responses = StoredResponses(
+        bus, topology=topology, terminal=terminal, control=control, records=records, conversations=conversations
+    )
     broker = ServiceBroker(bus)
     serve_calls(
         broker,
         subjects=subjects,
         replay=Replay(bus, topology=topology, notes=notes).page,
-        control=Control(bus, topology=topology, terminal=terminal, unattended=unattended, notes=notes).call,
+        control=control.call,
+        responses=responses.call,
         models=lambda: keeper.in_use.models,
         catalog=lambda: keeper.report().model_dump_json().encode(),
     )

@@ -1,4 +1,4 @@
-"""The router's request/reply services, on FastStream: replay, control and the list of models.
+"""The router's request/reply services, on FastStream: replay, control, stored responses and the list of models.
 
 Every call gets a reply. What is wrong with a call stands in the reply's `error`, shaped as in a failed response.
 """
@@ -38,6 +38,7 @@ def serve_calls(
     subjects: Subjects,
     replay: Answer,
     control: Answer,
+    responses: Answer,
     models: Callable[[], bytes],
     catalog: Callable[[], bytes],
 ) -> None:
@@ -50,6 +51,10 @@ def serve_calls(
     @broker.subscriber(f"{subjects.root}.control.*.*", queue=QUEUE, max_workers=MAX_WORKERS, decoder=_raw)
     async def on_control(message: NatsMessage) -> bytes:
         return await _answered(message, answer=control, subjects=subjects, frame={})
+
+    @broker.subscriber(f"{subjects.root}.responses.*.*", queue=QUEUE, max_workers=MAX_WORKERS, decoder=_raw)
+    async def on_responses(message: NatsMessage) -> bytes:
+        return await _answered(message, answer=responses, subjects=subjects, frame={})
 
     @broker.subscriber(f"{subjects.root}.models.*", queue=QUEUE, decoder=_raw)
     async def on_models(message: NatsMessage) -> bytes:

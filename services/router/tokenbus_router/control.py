@@ -21,6 +21,7 @@ from tokenbus.bus import Bus
 from tokenbus_chassis.terminal import Ended, TerminalWriter
 from tokenbus_chassis.topology import Topology
 from tokenbus_router.queue_notes import QueueNotes
+from tokenbus_router.records import Records
 from tokenbus_router.unanswered import cancelled
 from tokenbus_router.unattended import Outcome, Unattended
 from tokenbus_schemas import ControlReply, ControlRequest, RequestId, Tenant
@@ -38,7 +39,14 @@ class Control:
     """Answers control calls."""
 
     def __init__(
-        self, bus: Bus, *, topology: Topology, terminal: TerminalWriter, unattended: Unattended, notes: QueueNotes
+        self,
+        bus: Bus,
+        *,
+        topology: Topology,
+        terminal: TerminalWriter,
+        unattended: Unattended,
+        notes: QueueNotes,
+        records: Records,
     ) -> None:
         self._bus = bus
         self._topology = topology
@@ -46,6 +54,7 @@ class Control:
         self._terminal = terminal
         self._unattended = unattended
         self._notes = notes
+        self._records = records
 
     async def call(self, tenant: Tenant, request_id: RequestId, *, payload: bytes) -> bytes:
         """The JSON of a `ControlReply`. Raises `RequestError` for a payload that is none, and `BusError`."""
@@ -70,7 +79,7 @@ class Control:
         if note.status == "cancelled":
             # Nobody need be waited for: whoever fetches such a request finds the mark, or remembers this message.
             await self._bus.publish(self._subjects.stop(tenant, request_id), b"")
-            return "unknown"
+            return "unknown" if await self._records.find(tenant, request_id) is None else "cancelling"
         asked = note.asked(tenant, request_id)
         outcome = await self._unattended.end(
             asked,

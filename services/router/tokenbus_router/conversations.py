@@ -72,11 +72,17 @@ class Conversations:
             request_id = parse_response_id(previous)
         except InvalidTokenError as error:
             raise previous_not_found(previous) from error
-        record = await self._settled_record(tenant, request_id)
+        record = await self.settled(tenant, request_id)
         if record is None:
             raise previous_not_found(previous)
         if len(record.before) >= MAX_CHAIN:
             raise _too_long(f"it has {MAX_CHAIN} responses")
+        links = await self.earlier(tenant, record)
+        links.append(await self._link(tenant, request_id, record=record))
+        return history(links)
+
+    async def earlier(self, tenant: Tenant, record: StoredRequest) -> list[Link]:
+        """The responses that a request continues, the oldest first. Raises as `before`."""
         links: list[Link] = []
         size = 0
         earlier = [RequestId(name) for name in record.before]
@@ -86,11 +92,10 @@ class Conversations:
             links += some
             if size > self._bus.max_payload:
                 raise _too_long(f"it is larger than the {self._bus.max_payload} bytes that the bus takes")
-        links.append(await self._link(tenant, request_id, record=record))
-        return history(links)
+        return links
 
-    async def _settled_record(self, tenant: Tenant, request_id: RequestId) -> StoredRequest | None:
-        """The record, or None; waits for that of a response which has just ended."""
+    async def settled(self, tenant: Tenant, request_id: RequestId) -> StoredRequest | None:
+        """The record, or None; waits for that of a response which has just ended. Raises `BusError`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _STILL_STORING_S
         while (record := await self._records.find(tenant, request_id)) is None:
@@ -122,7 +127,9 @@ class Conversations:
     async def _link(self, tenant: Tenant, request_id: RequestId, *, record: StoredRequest) -> Link:
         end = await self.end(tenant, request_id)
         if end is None:
-            raise not_continuable(response_id(request_id), problem="it has not ended yet")
+            raise not_continuable(
+                response_id(request_id), problem="it has not ended yet, or its answer is not kept any more"
+            )
         response: JsonObject = as_object(end.data.get("response")) or {}
         check_status(response, response_id=response_id(request_id))
         return Link(request_id, record.input, response)

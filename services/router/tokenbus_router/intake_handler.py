@@ -116,6 +116,8 @@ class IntakeHandler:
         if isinstance(stands, Ended):
             await self._ender.repeat(_asked(arrival, sender=sender), line=stands.line)
             return True
+        if stands is not None and stands.deleted:
+            return True
         note = await self._notes.find(sender.tenant, sender.request_id)
         return note is not None and note.status == "queued"
 

@@ -51,5 +51,16 @@ class Records:
         except ValidationError:
             return None
 
+    async def delete(self, tenant: Tenant, request_id: RequestId) -> None:
+        """Raises `BusError`."""
+        await empty(self._bus, stream=self._stream, subject=self._subject(tenant, request_id))
+
     def _subject(self, tenant: Tenant, request_id: RequestId) -> str:
         return f"{self._prefix}{tenant}.{request_id}"
+
+
+async def empty(bus: Bus, *, stream: str, subject: str) -> None:
+    """Delete whatever the stream has on `subject`, which may have wildcards. Raises `BusError`."""
+    last = await bus.last_message_at_leader(stream, subject)
+    if last is not None:
+        await bus.purge_subject(stream, subject, before_sequence=last.sequence + 1)

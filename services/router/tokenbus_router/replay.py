@@ -5,11 +5,11 @@ from typing import Final
 from pydantic import ValidationError
 
 from tokenbus.bus import Bus
-from tokenbus_chassis.terminal import Ended, parse_end
+from tokenbus_chassis.terminal import Ended, Fence, parse_end
 from tokenbus_chassis.topology import Topology
 from tokenbus_router.limits import RESERVED_BYTES
 from tokenbus_router.queue_notes import QueueNotes
-from tokenbus_router.replay_page import PageBuilder
+from tokenbus_router.replay_page import NO_PAGE, PageBuilder
 from tokenbus_router.snapshot import snapshot
 from tokenbus_schemas import EventLine, MalformedEventError, ReplayRequest, RequestId, Tenant, split_message
 from tokenbus_schemas.requests import first_problem
@@ -33,6 +33,8 @@ class Replay:
         # RESULTS first: whatever was published before an end that we see is in EVENTS by the time we read there.
         result = await self._bus.last_message(self._topology.results.name, subjects.result(tenant, request_id))
         end = None if result is None else parse_end(result)
+        if isinstance(end, Fence) and end.deleted:
+            return NO_PAGE
         if question.mode == "snapshot" and not isinstance(end, Ended):
             page = await self._snapshot(subjects.request_events(tenant, request_id))
             if page is not None:

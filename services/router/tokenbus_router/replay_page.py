@@ -18,6 +18,10 @@ from tokenbus_schemas.replay import ReplayState
 _FRAME_BYTES: Final = len(b'{"state":"streaming","more":false,"events":[]}')
 
 
+NO_PAGE: Final = b'{"state":"unknown","more":false,"events":[]}'
+"""Of a request that nobody knows."""
+
+
 class PageBuilder:
     """Feed it the stored event messages in order, until it is full; then close it."""
 
