@@ -21,6 +21,8 @@ from tokenbus_schemas import (
     ReplayPage,
     ReplayRequest,
     RequestHeaders,
+    ResponseCall,
+    ResponseReply,
     Subjects,
     encode,
     parse_request_headers,
@@ -69,7 +71,12 @@ class Answerer:
             StreamSpec(f"{root.upper()}_REQUESTS", (f"{root}.requests.>",), retention="workqueue")
         )
         await self._bus.subscribe(f"{root}.requests.>", self.receive_request)
-        services = {"replay": self.answer_replay, "control": self.answer_control, "models": self.answer_models}
+        services = {
+            "replay": self.answer_replay,
+            "control": self.answer_control,
+            "responses": self.answer_responses,
+            "models": self.answer_models,
+        }
         for name, service in services.items():
             self._services[name] = await self._bus.subscribe(f"{root}.{name}.>", service)
         await self._bus.flush()
@@ -118,6 +125,25 @@ class Answerer:
             events=[dict(event) for event in page],
             error=self.replay_refusal,
         )
+        await self._bus.publish(message.reply, reply.model_dump_json().encode())
+
+    async def answer_responses(self, message: Message) -> None:
+        """Of input items there are three, a to c; a page holds two."""
+        answer = self.answers[self.subjects.parse_call(message.subject).request_id]
+        question = ResponseCall.model_validate_json(message.data)
+        items: list[dict[str, Any]] = [{"id": name, "type": "message", "role": "user", "content": []} for name in "abc"]
+        place = 0 if question.after is None else "abc".index(question.after) + 1
+        page = items[place : place + min(question.limit, 2)]
+        if answer.state == "unknown":
+            reply = ResponseReply(error={"type": "response_not_found", "message": "no such response"})
+        elif question.action == "delete":
+            answer.state = "unknown"
+            reply = ResponseReply(deleted=True)
+        elif question.action == "input_items":
+            reply = ResponseReply(items=page, more=place + len(page) < len(items))
+        else:
+            known = [line.data["response"] for line in answer.stored if "response" in line.data]
+            reply = ResponseReply(response=known[-1])
         await self._bus.publish(message.reply, reply.model_dump_json().encode())
 
     async def answer_control(self, message: Message) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.client.answerer import numbered
+from tests.client.answerer import fields, numbered, resource
 from tokenbus_schemas import ErrorBody, Event, EventLine, RequestHeaders, response_id
 from tokenbus_translate import Ending, ResponseAssembly, ResponseHead
 from tokenbus_translate.text import OUTPUT_TEXT
@@ -61,3 +61,9 @@ def failed_after(request: RequestHeaders, pieces: Sequence[str], error: ErrorBod
 def cancelled_after(request: RequestHeaders, pieces: Sequence[str]) -> list[EventLine]:
     answer = assembly(request)
     return numbered(text_events(answer, pieces) + answer.cancel())
+
+
+def queued(request: RequestHeaders) -> list[EventLine]:
+    """What a router says of a background request."""
+    response = {**resource(request, status="queued"), "background": True}
+    return numbered([Event(f"response.{name}", fields(response=response)) for name in ("created", "queued")])

@@ -237,10 +237,36 @@ def test_an_unknown_response_is_not_found(client: OpenAI) -> None:
             call("resp_nobody")
 
 
-def test_what_is_not_served_yet_is_refused_by_name(client: OpenAI) -> None:
+def test_compacting_is_refused_by_name(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="compacting is not supported yet"):
+        client.responses.compact(model=MODEL, input="x")
+
+
+def test_a_deleted_response_is_not_found(client: OpenAI) -> None:
     response = client.responses.create(model=MODEL, input="Hello there.")
-    with pytest.raises(openai.BadRequestError, match="deleting a response is not supported yet"):
-        client.responses.delete(response.id)
+    client.responses.delete(response.id)
+    calls: list[Callable[[str], object]] = [
+        client.responses.retrieve,
+        client.responses.delete,
+        client.responses.cancel,
+        client.responses.input_items.list,
+        lambda wanted: list(client.responses.retrieve(wanted, stream=True)),
+    ]
+    for call in calls:
+        with pytest.raises(openai.NotFoundError, match=f"Response with id '{response.id}' not found"):
+            call(response.id)
+    unstored = client.responses.create(model=MODEL, input="x", store=False)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(unstored.id)
+
+
+async def test_input_items_are_listed_over_all_pages(aclient: AsyncOpenAI) -> None:
+    first = await aclient.responses.create(model="openai/sim-echo", input="one")
+    items: Any = [{"role": "user", "content": str(number)} for number in range(5)]
+    second = await aclient.responses.create(model="openai/sim-echo", input=items, previous_response_id=first.id)
+    pages = aclient.responses.input_items.list(second.id, limit=3, order="asc")
+    texts = [loose(item.content)[0].text async for item in pages if item.type == "message"]
+    assert texts == ["one", "one", "0", "1", "2", "3", "4"]
 
 
 def test_a_conversation_goes_on_from_a_stored_response(client: OpenAI) -> None:

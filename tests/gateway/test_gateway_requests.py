@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.answerer import Answerer
-from tests.gateway.answers import whole
+from tests.gateway.answers import queued, whole
 from tests.gateway.conftest import ScriptedGateway
 from tests.gateway.http_wire import connected
 from tokenbus_gateway.asked import parse_body, payload_of, take_asked
@@ -137,8 +137,12 @@ async def test_a_wrong_header_is_refused_with_its_name(gateway: ScriptedGateway,
         ("GET", "/v1/responses/resp_x?stream=true&starting_after=-5", 400),
         ("GET", "/v1/responses/resp_x?stream=true&starting_after=x", 400),
         ("POST", "/v1/responses/resp_nobody/cancel", 404),
-        ("DELETE", "/v1/responses/resp_x", 400),
-        ("GET", "/v1/responses/resp_x/input_items", 400),
+        ("DELETE", "/v1/responses/resp_x", 404),
+        ("DELETE", "/v1/responses/x", 404),
+        ("GET", "/v1/responses/resp_x/input_items", 404),
+        ("GET", "/v1/responses/resp_x/input_items?limit=0", 400),
+        ("GET", "/v1/responses/resp_x/input_items?limit=ten", 400),
+        ("GET", "/v1/responses/resp_x/input_items?order=up", 400),
         ("POST", "/v1/responses/compact", 400),
         ("GET", "/v1/models/nobody/knows-it", 404),
     ],
@@ -225,8 +229,51 @@ async def test_a_response_that_is_being_written_can_be_read(gateway: ScriptedGat
     assert (body["id"], body["status"]) == (f"resp_{request.request_id}", "in_progress")
 
 
+async def test_input_items_come_in_pages(gateway: ScriptedGateway, answerer: Answerer) -> None:
+    async with connected(gateway.port) as wire:
+        await wire.post("/v1/responses", {**RESPONSES, "stream": True})
+        request = (await answerer.requests.get()).headers
+        await answerer.publish(request, whole(request, ["Hi"]))
+        await wire.head()
+        await wire.chunks()
+        path = f"/v1/responses/resp_{request.request_id}/input_items"
+        pages: list[Json] = []
+        for query in ("?limit=2&order=asc", "?after=b&include[]=reasoning.encrypted_content"):
+            await wire.get(path + query)
+            pages.append((await wire.reply())[2])
+    assert [(page["object"], page["first_id"], page["last_id"], page["has_more"]) for page in pages] == [
+        ("list", "a", "b", True),
+        ("list", "c", "c", False),
+    ]
+
+
+async def test_a_background_request_is_answered_when_it_is_queued(gateway: ScriptedGateway, answerer: Answerer) -> None:
+    """And its client may go: nobody cancels it."""
+    async with connected(gateway.port) as wire:
+        await wire.post("/v1/responses", {**RESPONSES, "background": True})
+        request = await answerer.requests.get()
+        assert request.body["background"] is True
+        assert request.headers.timeout_s == 3600
+        lines = queued(request.headers)
+        await answerer.publish(request.headers, lines)
+        status, _, body = await wire.reply()
+    assert (status, body) == (200, lines[-1].data["response"])
+    async with connected(gateway.port) as wire:
+        await wire.post("/v1/responses", {**RESPONSES, "background": True, "stream": True})
+        request = await answerer.requests.get()
+        await answerer.publish(request.headers, queued(request.headers))
+        assert (await wire.head())[0] == 200
+    async with connected(gateway.port) as wire:
+        await wire.get("/v1/models")
+        await wire.reply()
+    assert answerer.cancels.empty()
+
+
 @given(
-    st.dictionaries(st.text().filter(lambda name: name not in {"stream", "stream_options", "messages", "model"}), _json)
+    st.dictionaries(
+        st.text().filter(lambda name: name not in {"stream", "stream_options", "messages", "model", "background"}),
+        _json,
+    )
 )
 def test_any_other_field_passes_unread(fields: Json) -> None:
     body = parse_body(json.dumps({**fields, "model": MODEL}))

@@ -40,10 +40,19 @@ def test_each_reads_its_own_and_nothing_of_the_other(clients: tuple[OpenAI, Open
         lambda: blue.responses.retrieve(own.id),
         lambda: list(blue.responses.retrieve(own.id, stream=True)),
         lambda: blue.responses.cancel(own.id),
+        lambda: blue.responses.delete(own.id),
+        lambda: blue.responses.input_items.list(own.id),
     ):
         with pytest.raises(openai.NotFoundError) as caught:
             steal()
         assert "secret" not in str(caught.value)
+        with pytest.raises(openai.NotFoundError) as unknown:
+            blue.responses.retrieve(f"resp_{'0' * 32}")
+        assert str(caught.value).replace(own.id, "") == str(unknown.value).replace(f"resp_{'0' * 32}", "")
+    with pytest.raises(openai.BadRequestError) as refused:
+        blue.responses.create(model=MODEL, input="go on", previous_response_id=own.id)
+    assert refused.value.code == "previous_response_not_found"
+    assert red.responses.retrieve(own.id).output_text == own.output_text
 
 
 def test_a_stranger_cancels_no_running_answer(clients: tuple[OpenAI, OpenAI]) -> None:

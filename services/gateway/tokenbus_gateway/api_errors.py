@@ -12,7 +12,14 @@ from typing import Final
 
 import orjson
 
-from tokenbus.errors import AnswerLostError, BusError, OverloadedError, RequestRefusedError, TokenbusError
+from tokenbus.errors import (
+    AnswerLostError,
+    BusError,
+    CallRefusedError,
+    OverloadedError,
+    RequestRefusedError,
+    TokenbusError,
+)
 from tokenbus_schemas import ERRORS, ErrorBody, ErrorCode, RequestError
 from tokenbus_translate.json_value import as_object, as_text
 
@@ -145,6 +152,9 @@ def raised_error(error: Exception) -> ApiError:
             return api_error(error.body)
         case RequestError() | RequestRefusedError():
             return api_error(error.body)
+        case CallRefusedError():
+            param = error.param if isinstance(error.param, str) else None
+            return api_error(ErrorBody(error.code, error.message, param))
         case AnswerLostError():
             return _told(ErrorCode.DEADLINE_EXCEEDED, "the answer did not end in time; send the request again")
         case BusError():

@@ -17,12 +17,10 @@ from tokenbus_gateway.endpoint import Endpoint, Gate
 from tokenbus_gateway.exchange import new_request_id
 from tokenbus_gateway.models import GetModel, ListModels
 from tokenbus_gateway.openapi import openapi_document
-from tokenbus_gateway.stored import CancelResponse, GetResponse, NotServed
+from tokenbus_gateway.stored import CancelResponse, DeleteResponse, GetResponse, ListInputItems, NotServed
 from tokenbus_gateway.websocket import ResponsesSocket
 
 _SEND_ALL: Final = "send the whole conversation in `input`"
-_EXPIRES: Final = "responses go by themselves when their time of retention is over"
-_KEEP_INPUT: Final = "keep what you sent"
 
 
 class Application:
@@ -60,9 +58,9 @@ def _routes(gate: Gate) -> list[BaseRoute]:
         Route("/v1/models/{model:path}", GetModel(gate), methods=["GET"]),
         not_served("POST", "/v1/responses/compact", "compacting", instead=_SEND_ALL),
         Route(response, GetResponse(gate), methods=["GET"]),
-        not_served("DELETE", response, "deleting a response", instead=_EXPIRES),
+        Route(response, DeleteResponse(gate), methods=["DELETE"]),
         Route(f"{response}/cancel", CancelResponse(gate), methods=["POST"]),
-        not_served("GET", f"{response}/input_items", "listing input", instead=_KEEP_INPUT),
+        Route(f"{response}/input_items", ListInputItems(gate), methods=["GET"]),
     ]
 
 

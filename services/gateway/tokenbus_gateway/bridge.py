@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from tokenbus.bus import Bus, Message, Subscription
-from tokenbus.calls import call, cancel
+from tokenbus.calls import call, cancel, stored_response
 from tokenbus.errors import TokenbusError
 from tokenbus.reader import Reader, ReadingTimes
 from tokenbus.replay import AT_ONCE, Replay
 from tokenbus.submission import PreparedRequest, submit
 from tokenbus_gateway.feed import Feed
 from tokenbus_gateway.tracing import TraceContext
-from tokenbus_schemas import Channel, ModelList, PriorityClass, RequestId, Subjects, Tenant
+from tokenbus_schemas import Channel, ModelList, PriorityClass, RequestId, ResponseCall, ResponseReply, Subjects, Tenant
 from tokenbus_schemas.control import CancelStatus
 from tokenbus_schemas.headers import MAX_TIMEOUT_S, RequestHeaders
 
@@ -146,6 +146,11 @@ class Bridge:
     async def cancel(self, tenant: Tenant, request_id: RequestId) -> CancelStatus:
         """Raises `BusError`; to ask again is safe."""
         return await cancel(self._bus, self._subjects.control(tenant, request_id), timeout_s=CALL_TIMEOUT_S)
+
+    async def stored(self, tenant: Tenant, request_id: RequestId, question: ResponseCall) -> ResponseReply:
+        """Ask about a stored response. Raises `UnknownRequestError`, `CallRefusedError` and `BusError`."""
+        subject = self._subjects.response(tenant, request_id)
+        return await stored_response(self._bus, subject, question, request_id=request_id, timeout_s=CALL_TIMEOUT_S)
 
     async def abandon(self, tenant: Tenant, request_id: RequestId) -> None:
         """Cancel for a client that is gone; what goes wrong is logged."""

@@ -8,7 +8,7 @@ from tokenbus_schemas.vocabulary import RESPONSE_KEYS
 
 Json = dict[str, Any]
 
-_RESPONSES_ONLY: Final = ("input", "previous_response_id")
+_RESPONSES_ONLY: Final = ("input", "previous_response_id", "background")
 _CHAT_ONLY: Final = ("messages", "functions", "function_call", "response_format", "reasoning_effort")
 _REFUSALS: Final[Mapping[str, str]] = {
     "400": "The request can not be taken as it is: the error names the field.",
@@ -52,13 +52,13 @@ def openapi_document(version: str) -> Json:
                 "get": _operation(
                     "A response, or with stream=true its events", schema="Response", parameters=[_ID, *_STREAM_QUERY]
                 ),
-                "delete": _operation("Not supported yet", schema="Error", parameters=[_ID]),
+                "delete": _operation("Delete it; one that runs is cancelled first", schema="Deleted", parameters=[_ID]),
             },
             "/v1/responses/{response_id}/cancel": {
                 "post": _operation("Cancel it, in whatever phase it is", schema="Response", parameters=[_ID])
             },
             "/v1/responses/{response_id}/input_items": {
-                "get": _operation("Not supported yet", schema="Error", parameters=[_ID])
+                "get": _operation("What was said before it", schema="ItemList", parameters=[_ID, *_LIST_QUERY])
             },
             "/v1/responses/compact": {"post": _operation("Not supported yet", schema="Error")},
         },
@@ -90,6 +90,22 @@ _STREAM_QUERY: Final[list[Json]] = [
         "description": "Only events with a greater sequence_number.",
     },
 ]
+_LIST_QUERY: Final[list[Json]] = [
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}},
+    {"name": "order", "in": "query", "schema": {"enum": ["asc", "desc"], "default": "desc"}},
+    {
+        "name": "after",
+        "in": "query",
+        "schema": {"type": "string"},
+        "description": "Only what follows the item with this id.",
+    },
+    {
+        "name": "include",
+        "in": "query",
+        "schema": {"type": "array", "items": {"type": "string"}},
+        "description": "reasoning.encrypted_content shows sealed reasoning, too.",
+    },
+]
 _MODEL: Final[Json] = {
     "type": "object",
     "required": ["id", "object", "created", "owned_by"],
@@ -119,6 +135,22 @@ _SCHEMAS: Final[Json] = {
     },
     "Response": {"type": "object", "required": list(RESPONSE_KEYS), "description": "Open Responses 2026-04-24."},
     "ChatCompletion": {"type": "object", "required": ["id", "object", "created", "model", "choices", "usage"]},
+    "Deleted": {
+        "type": "object",
+        "required": ["id", "object", "deleted"],
+        "properties": {"id": {"type": "string"}, "object": {"const": "response"}, "deleted": {"const": True}},
+    },
+    "ItemList": {
+        "type": "object",
+        "required": ["object", "data", "first_id", "last_id", "has_more"],
+        "properties": {
+            "object": {"const": "list"},
+            "data": {"type": "array", "items": {"type": "object", "required": ["id", "type"]}},
+            "first_id": {"type": ["string", "null"]},
+            "last_id": {"type": ["string", "null"]},
+            "has_more": {"type": "boolean"},
+        },
+    },
     "Model": _MODEL,
     "ModelList": {
         "type": "object",

@@ -13,7 +13,7 @@ from tokenbus_schemas.headers import MAX_TIMEOUT_S
 from tokenbus_schemas.subjects import PRIORITY_CLASSES, is_priority_class
 
 OnDisconnect = Literal["cancel", "continue"]
-"""`continue`: the answer is finished, and can be read with GET /v1/responses/{id}."""
+"""`continue`: the answer is finished, and can be read with GET /v1/responses/{id}, or watched if it is not stored."""
 
 _PROVIDER: Final = "x-livekit-inference-provider"
 _PRIORITY: Final = "x-livekit-inference-priority"

@@ -73,6 +73,8 @@ class Control:
         stands = await self._terminal.read(tenant, request_id)
         if isinstance(stands, Ended):
             return "ended"
+        if stands is not None and stands.deleted:
+            return "unknown"
         await self._bus.kv_put(self._topology.cancelled.name, f"{tenant}.{request_id}", b"cancel")
         if note is None:
             note = await self._notes.note_cancelled(tenant, request_id, now=time.time())

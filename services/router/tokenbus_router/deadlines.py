@@ -44,7 +44,7 @@ class Deadlines:
         address = self._subjects.parse_call(delivery.subject)
         asked = note.asked(tenant(address.tenant), request_id(address.request_id))
         stands = await self._terminal.read(asked.tenant, asked.request_id)
-        if isinstance(stands, Ended):
+        if isinstance(stands, Ended) or (stands is not None and stands.deleted):
             return "had ended"
         allowed_s = round(note.deadline - note.accepted_at, 3)
         said = f"the {allowed_s:g} s this request had, queueing included, are over, and no executor runs it"

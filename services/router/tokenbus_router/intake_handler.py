@@ -182,7 +182,7 @@ class IntakeHandler:
         if admitted.record is not None:
             await self._records.keep(asked, record=admitted.record)
         message = announcement(asked, echo=admitted.request, max_bytes=self._bus.max_payload - RESERVED_BYTES)
-        subject = self._subjects.events(asked.tenant, asked.channel, asked.request_id, 1)
+        subject = self._intake.subjects.events(asked.tenant, asked.channel, asked.request_id, 1)
         await self._bus.publish(subject, message)
 
     async def _note(self, admitted: Admitted, *, work_sequence: int) -> None:

@@ -124,6 +124,8 @@ class StoredResponses:
         await empty(self._bus, stream=topology.events.name, subject=events)
         checkpoints = f"{topology.checkpoints.subjects[0].removesuffix('>')}{tenant}.{request_id}.*"
         await empty(self._bus, stream=topology.checkpoints.name, subject=checkpoints)
+        queued = topology.subjects.queued(tenant, request_id)  # a note that was written after the end
+        await empty(self._bus, stream=topology.results.name, subject=queued)
         await self._records.delete(tenant, request_id)
 
 
