@@ -17,7 +17,7 @@ STREAMS = often(200, chaos=5000)
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(often(300, chaos=1800))
 async def test_consumers_stay_constant_under_many_streams(start_nats_server: StartNatsServer, tmp_path: Path) -> None:
     server = start_nats_server()
     async with (

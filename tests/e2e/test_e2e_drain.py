@@ -13,7 +13,7 @@ from tests.e2e.answers import Traffic
 from tests.e2e.processes import MODEL, processes
 from tokenbus.bus import Bus
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(often(300, chaos=1800))]
 
 STREAMS = often(60, chaos=200)
 EXECUTORS = often(2, chaos=4)

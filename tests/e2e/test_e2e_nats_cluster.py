@@ -36,7 +36,7 @@ async def system(cluster: NatsCluster, tmp_path: Path) -> AsyncGenerator[Process
 
 @pytest.mark.parametrize(
     "fault",
-    ["kill", pytest.param("lame_duck", marks=long), pytest.param("freeze", marks=long), "cut_off"],
+    ["kill", pytest.param("lame_duck", marks=long), "cut_off"],
 )
 async def test_every_accepted_request_ends_when_a_leader_goes(
     cluster: NatsCluster, system: Processes, fault: str
