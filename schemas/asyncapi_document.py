@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from examples import EXAMPLES, REQUEST_ID
+from examples import EXAMPLES, PAYLOAD, REQUEST_ID
 from tokenbus_schemas import DEFAULT_ROOT, PRIORITY_CLASSES
 from tokenbus_schemas.headers import (
     CHANNEL,
     MAX_TIMEOUT_S,
     ORIGIN,
+    PIECE,
     REASON,
     TIMEOUT,
     TIMEOUT_PATTERN,
@@ -18,24 +19,53 @@ from tokenbus_schemas.headers import (
     WIRE_VERSION,
 )
 from tokenbus_schemas.headers import (
+    PAYLOAD as PAYLOAD_HEADER,
+)
+from tokenbus_schemas.headers import (
     REQUEST_ID as REQUEST_ID_HEADER,
 )
+from tokenbus_schemas.payloads import PAYLOAD_PATTERN, PIECE_PATTERN
 from tokenbus_schemas.subjects import TOKEN_PATTERN
 
 Document = dict[str, Any]
 
 _TOKEN: Final[Document] = {"type": "string", "pattern": f"^{TOKEN_PATTERN}$"}
+_TIMEOUT: Final[Document] = {
+    "type": "string",
+    "pattern": f"^{TIMEOUT_PATTERN}$",
+    "description": f"Seconds, more than 0 and at most {MAX_TIMEOUT_S:g}, from the broker's timestamp.",
+}
+_PAYLOAD: Final[Document] = {
+    "type": "string",
+    "pattern": f"^{PAYLOAD_PATTERN}$",
+    "description": "The payload is stored in pieces, and the message itself has none.",
+    "examples": [PAYLOAD],
+}
+_PIECE_HEADERS: Final[Document] = {
+    "type": "object",
+    "required": [PAYLOAD_HEADER, PIECE],
+    "properties": {
+        PAYLOAD_HEADER: {**_PAYLOAD, "description": "What it is a piece of: digest and size of the whole."},
+        PIECE: {
+            "type": "string",
+            "pattern": f"^({PIECE_PATTERN})$",
+            "description": "Which piece, from 0 on. All are equally long, but for the last, which has the rest.",
+        },
+        TIMEOUT: {**_TIMEOUT, "description": "That of the request; the piece is kept a little longer."},
+    },
+}
+_WORK_HEADERS: Final[Document] = {
+    "type": "object",
+    "properties": {PAYLOAD_HEADER: {**_PAYLOAD, "description": "The order's `request` is stored in pieces."}},
+}
 _REQUEST_HEADERS: Final[Document] = {
     "type": "object",
     "required": [REQUEST_ID_HEADER],
     "properties": {
         REQUEST_ID_HEADER: {**_TOKEN, "description": "Random; the response id is resp_ and this."},
         CHANNEL: {**_TOKEN, "default": "_", "description": "Where live events go: the publishing process."},
-        TIMEOUT: {
-            "type": "string",
-            "pattern": f"^{TIMEOUT_PATTERN}$",
-            "description": f"Seconds, more than 0 and at most {MAX_TIMEOUT_S:g}, from the broker's timestamp.",
-        },
+        TIMEOUT: _TIMEOUT,
+        PAYLOAD_HEADER: _PAYLOAD,
         VERSION: {"type": "string", "const": WIRE_VERSION},
         TRACEPARENT: {"type": "string", "description": "W3C trace context."},
         TRACESTATE: {"type": "string", "description": "W3C trace context."},
@@ -151,6 +181,16 @@ def build_document(version: str) -> Mapping[str, Any]:
                 description="Stored events after a sequence number.",
             ),
             "replayReply": _reply_channel("ReplayPage"),
+            "payloads": _channel(
+                "payloads.{tenant}.{request}",
+                "Pieces of payloads",
+                "Piece",
+                description=(
+                    "For a request over the bus's max_payload: store each piece here, then publish the request with "
+                    "the header `Tokenbus-Payload` and no payload."
+                ),
+            ),
+            "payloadsReply": _reply_channel("PayloadReply"),
             "control": _channel("control.{tenant}.{request}", "Control", "ControlRequest", description="Cancel by id."),
             "controlReply": _reply_channel("ControlReply"),
             "responses": _channel(
@@ -191,6 +231,9 @@ def build_document(version: str) -> Mapping[str, Any]:
             "serveReplay": _operation(
                 "receive", "replay", "ReplayRequest", summary="The router serves stored events.", reply="replayReply"
             ),
+            "servePayloads": _operation(
+                "receive", "payloads", "Piece", summary="The router stores pieces.", reply="payloadsReply"
+            ),
             "serveControl": _operation(
                 "receive", "control", "ControlRequest", summary="The router cancels requests.", reply="controlReply"
             ),
@@ -217,7 +260,12 @@ def build_document(version: str) -> Mapping[str, Any]:
                 "ChatRequest": _message(
                     "ChatRequest", schema="ChatRequest", summary="One chat request.", headers=_REQUEST_HEADERS
                 ),
-                "WorkOrder": _message("WorkOrder", schema="WorkOrder", summary="One validated and routed request."),
+                "WorkOrder": _message(
+                    "WorkOrder",
+                    schema="WorkOrder",
+                    summary="One validated and routed request.",
+                    headers=_WORK_HEADERS,
+                ),
                 "Event": _message("Event", schema="Event", summary="One line of an event message.", ndjson=True),
                 "TerminalEvent": _message(
                     "TerminalEvent", schema="Event", summary="completed, incomplete or failed, with the whole response."
@@ -225,6 +273,14 @@ def build_document(version: str) -> Mapping[str, Any]:
                 | {"examples": [{"name": "completed", "payload": EXAMPLES["TerminalEvent"]}]},
                 "ReplayRequest": _message("ReplayRequest", schema="ReplayRequest", summary="From where to replay."),
                 "ReplayPage": _message("ReplayPage", schema="ReplayPage", summary="Stored events."),
+                "Piece": {
+                    "name": "Piece",
+                    "summary": "Some bytes of a payload.",
+                    "contentType": "application/octet-stream",
+                    "headers": _PIECE_HEADERS,
+                    "payload": {},
+                },
+                "PayloadReply": _message("PayloadReply", schema="PayloadReply", summary="Whether it is kept."),
                 "ControlRequest": _message("ControlRequest", schema="ControlRequest", summary="What to do."),
                 "ControlReply": _message("ControlReply", schema="ControlReply", summary="What came of it."),
                 "ResponseCall": _message("ResponseCall", schema="ResponseCall", summary="What to do with it."),

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 REQUEST_ID: Final = "q7Zk2mVx0sT9"
+PAYLOAD: Final = f"sha256={'3b' * 32};size=1500000;pieces=3"
 
 RESPONSE: Final[dict[str, Any]] = {
     "id": f"resp_{REQUEST_ID}",
@@ -122,6 +123,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         ],
         "error": None,
     },
+    "PayloadReply": {"error": None},
     "ControlRequest": {"action": "cancel"},
     "ControlReply": {"status": "cancelling", "error": None},
     "ResponseCall": {"action": "input_items", "limit": 2, "order": "asc"},

@@ -10,6 +10,7 @@ from tokenbus_schemas import Subjects
 from tokenbus_schemas.headers import (
     CHANNEL,
     ORIGIN,
+    PAYLOAD,
     REASON,
     REQUEST_ID,
     TIMEOUT,
@@ -20,7 +21,7 @@ from tokenbus_schemas.headers import (
 
 _log = logging.getLogger(__name__)
 
-_KEPT_HEADERS: Final = (REQUEST_ID, CHANNEL, TIMEOUT, VERSION, TRACEPARENT, TRACESTATE)
+_KEPT_HEADERS: Final = (REQUEST_ID, CHANNEL, TIMEOUT, VERSION, PAYLOAD, TRACEPARENT, TRACESTATE)
 """The headers that are kept. Others may be commands to JetStream (`Nats-…`), or no header that could be sent again."""
 _MAX_HEADER: Final = 256
 

@@ -95,6 +95,12 @@ class ServiceSettings(BaseSettings):
         gt=0,
         description="Work of one tenant that waits in line, per pool and class; then it is refused.",
     )
+    payloads_max_bytes: int = Field(
+        default=_LIMITS.payloads_max_bytes,
+        gt=0,
+        description="Bytes of requests and work over the bus's limit, from sending to the end; then new ones are "
+        "refused.",
+    )
     events_max_bytes: int = Field(
         default=_LIMITS.events_max_bytes, gt=0, description="Bytes of events kept for replay; then the oldest go."
     )
@@ -154,6 +160,7 @@ class ServiceSettings(BaseSettings):
             tenant_max_work=self.tenant_max_work,
             waiting_max_bytes=self.waiting_max_bytes,
             tenant_max_waiting=self.tenant_max_waiting,
+            payloads_max_bytes=self.payloads_max_bytes,
             events_max_bytes=self.events_max_bytes,
             events_max_age_s=self.events_max_age_s,
             results_max_bytes=self.results_max_bytes,

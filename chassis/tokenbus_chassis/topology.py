@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 _MIB: Final = 1024 * 1024
 _HOUR_S: Final = 3600.0
+_PAYLOADS_MAX_AGE_S: Final = 2 * _HOUR_S
+"""Longer than any request; each piece has a time of its own."""
 _RETRY_WAIT_S: Final = 0.2
 
 
@@ -38,6 +40,8 @@ class TopologyLimits:
     waiting_max_bytes: int = 256 * _MIB
     tenant_max_waiting: int = 10_000
     """For a place among that; what is more is refused."""
+    payloads_max_bytes: int = 512 * _MIB
+    """Of requests and work over the bus's limit; then further ones are refused."""
     events_max_bytes: int = 1024 * _MIB
     events_max_age_s: float = _HOUR_S
     results_max_bytes: int = 512 * _MIB
@@ -66,6 +70,8 @@ class Topology:
     work: StreamSpec
     waiting: StreamSpec
     """Work of tenants that have all the work in WORK that they may have, by `waiting.<pool>.<class>.<tenant>`."""
+    payloads: StreamSpec
+    """Pieces of requests and work over the bus's limit."""
     events: StreamSpec
     results: StreamSpec
     dead: StreamSpec
@@ -83,7 +89,7 @@ class Topology:
     @property
     def streams(self) -> tuple[StreamSpec, ...]:
         queues, logs = (self.requests, self.work, self.waiting), (self.events, self.results, self.dead)
-        return *queues, *logs, self.responses, self.checkpoints, self.tools
+        return *queues, self.payloads, *logs, self.responses, self.checkpoints, self.tools
 
     @property
     def buckets(self) -> tuple[BucketSpec, ...]:
@@ -176,6 +182,17 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
         # No consumer reads it: routers take from it by subject.
         waiting=queue(
             "WAITING", "waiting.*.{}.*", bounds.waiting_max_bytes, bounds.tenant_max_waiting, retention="limits"
+        ),
+        payloads=StreamSpec(
+            name=f"{capitals}_PAYLOADS",
+            subjects=(f"{root}.pieces.*.*.*.*",),
+            discard="new",
+            max_bytes=bounds.payloads_max_bytes,
+            max_messages_per_subject=1,  # a piece that is stored again replaces itself
+            max_age_s=_PAYLOADS_MAX_AGE_S,
+            allow_direct=True,
+            message_ttl=True,
+            replicas=bounds.replicas,
         ),
         # With what was handed back in good order (`delivery_limit.py`), which is of use as long as its request.
         events=log(

@@ -38,7 +38,7 @@ class _ConsumerAnswer(ApiAnswer):
 
 class _PurgeRequest(BaseModel):
     filter: str
-    seq: int
+    seq: int | None
 
 
 class _PurgeAnswer(ApiAnswer):
@@ -66,8 +66,8 @@ class StateBus(EnsuringBus):
         answer = await self.api(f"CONSUMER.INFO.{stream}.{consumer}", None, _ConsumerAnswer, timeout_s=_TIMEOUT_S)
         return ConsumerState(answer.num_pending, answer.num_ack_pending)
 
-    async def purge_subject(self, stream: str, subject: str, *, before_sequence: int) -> int:
-        """Delete the messages on `subject` whose sequence is lower; how many those were."""
+    async def purge_subject(self, stream: str, subject: str, *, before_sequence: int | None = None) -> int:
+        """Delete the messages on `subject`, or those of them whose sequence is lower; how many those were."""
         body = _PurgeRequest(filter=subject, seq=before_sequence)
         answer = await self.api(f"STREAM.PURGE.{stream}", body, _PurgeAnswer, timeout_s=_TIMEOUT_S)
         return answer.purged

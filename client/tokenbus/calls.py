@@ -1,5 +1,6 @@
 """Request/reply calls to the router's services, with their replies checked."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,9 +22,17 @@ class InputItems(NamedTuple):
     """Further items follow the last one."""
 
 
-async def call(bus: Bus, subject: str, *, payload: bytes, reply: type[Reply], timeout_s: float) -> Reply:
+async def call(
+    bus: Bus,
+    subject: str,
+    *,
+    payload: bytes,
+    reply: type[Reply],
+    timeout_s: float,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
     """Raises `BusError` (no answer: it may have happened) and `ContractError`."""
-    message = await bus.request(subject, payload, timeout_s=timeout_s)
+    message = await bus.request(subject, payload, headers=headers, timeout_s=timeout_s)
     try:
         return reply.model_validate_json(message.data)
     except ValidationError as error:

@@ -25,6 +25,7 @@ from tokenbus.submission import PreparedRequest, again, prepare, submit
 from tokenbus_schemas import (
     DEFAULT_ROOT,
     DEFAULT_TENANT,
+    MAX_REQUEST_BYTES,
     PRIORITY_CLASSES,
     InvalidTokenError,
     ModelList,
@@ -61,6 +62,8 @@ class ClientOptions:
     """For one `cancel()` or `models()`."""
     cancel_on_exit_s: float = 1.0
     """Leaving a stream early waits at most this long until the router has taken the cancel."""
+    max_request_bytes: int = MAX_REQUEST_BYTES
+    """A larger request is refused before anything is sent. Above the bus's max_payload it goes in pieces."""
     buffer_bytes: int = BUFFER_BYTES
     """Unread live bytes that one stream may hold; beyond, the stream is healed by replay."""
     times: ReadingTimes = field(default_factory=ReadingTimes)
@@ -157,10 +160,12 @@ class Client:
         """
         if priority_class not in PRIORITY_CLASSES:
             raise InvalidRequestError(f"must be one of {', '.join(PRIORITY_CLASSES)}", param="priority_class")
+        identity = RequestId(secrets.token_hex(16)) if request_id is None else _checked(request_id)
         prepared = prepare(
             with_recovery(request_body(request, params), recovery=recovery),
-            request_id=RequestId(secrets.token_hex(16)) if request_id is None else _checked(request_id),
+            request_id=identity,
             subject=self._subjects.request(self._tenant, priority_class),
+            upload_subject=self._subjects.payloads(self._tenant, identity),
             channel=self._live.channel,
             timeout_s=timeout_s,
         )
@@ -268,7 +273,7 @@ class Client:
             refused = False
             try:
                 try:
-                    await submit(self._bus, request)
+                    await submit(self._bus, request, max_bytes=self._options.max_request_bytes)
                 except RequestRefusedError:
                     refused = True
                     raise

@@ -15,7 +15,7 @@ TokenbusError
 │       └── WrongLastSequenceError  compare and set lost against another writer
 ├── RequestRefusedError             the request was not accepted; nothing of it runs
 │   ├── InvalidRequestError         it can not be sent as it is
-│   ├── RequestTooLargeError        over the limit of the bus
+│   ├── RequestTooLargeError        over the largest size of a request
 │   ├── OverloadedError             the queue is full; says when to retry
 │   └── NoRouterError               nothing takes requests on the subject
 ├── ResponseFailedError             accepted, and ended in response.failed; carries the response
@@ -147,14 +147,14 @@ class InvalidRequestError(RequestRefusedError):
 
 
 class RequestTooLargeError(RequestRefusedError):
-    """Payload and headers are over the limit of the bus. Attributes, in bytes: `size`, `max_payload`."""
+    """It is over the largest size that this client sends. Attributes, in bytes: `size`, `limit`."""
 
-    def __init__(self, size: int, *, max_payload: int) -> None:
+    def __init__(self, size: int, *, limit: int) -> None:
         self.size = size
-        self.max_payload = max_payload
+        self.limit = limit
         message = (
-            f"the request is {size} bytes with its headers and the bus takes {max_payload}; send less input, link "
-            "files instead of embedding them, or raise max_payload of the NATS server"
+            f"the request is {size} bytes and the limit is {limit}; send less input, link files instead of embedding "
+            "them, or raise the limit of this client and of the routers (request_max_bytes)"
         )
         super().__init__(ErrorBody(ErrorCode.PAYLOAD_TOO_LARGE, message))
 
@@ -162,9 +162,9 @@ class RequestTooLargeError(RequestRefusedError):
 class OverloadedError(RequestRefusedError):
     """The tenant's queue of requests is full, or the whole stream. Attribute: `retry_after_s`, when to try again."""
 
-    def __init__(self, *, retry_after_s: float) -> None:
+    def __init__(self, *, retry_after_s: float, full: str = "the request queue") -> None:
         self.retry_after_s = retry_after_s
-        message = f"the request queue is full; send it again after {retry_after_s:g} s, and wait longer each time"
+        message = f"{full} is full; send it again after {retry_after_s:g} s, and wait longer each time"
         super().__init__(ErrorBody(ErrorCode.OVERLOADED, message, retry_after_s=retry_after_s))
 
 

@@ -18,8 +18,9 @@ from tokenbus.errors import (
     RequestTooLargeError,
     StreamFullError,
 )
-from tokenbus_schemas import Channel, RequestHeaders, RequestId, parse_request_headers
-from tokenbus_schemas.headers import MAX_TIMEOUT_S, TRACEPARENT, TRACESTATE
+from tokenbus.upload import upload
+from tokenbus_schemas import MAX_REQUEST_BYTES, Channel, RequestHeaders, RequestId, parse_request_headers
+from tokenbus_schemas.headers import MAX_TIMEOUT_S, PAYLOAD, TIMEOUT, TRACEPARENT, TRACESTATE
 
 TRIES: Final = 3
 ACK_TIMEOUT_S: Final = 2.0
@@ -29,19 +30,27 @@ RETRY_AFTER_S: Final = 1.0
 
 
 class PreparedRequest(NamedTuple):
-    """A chat request as it will stand on the bus."""
+    """A chat request as it will stand on the bus, whole or in pieces."""
 
     request_id: RequestId
     subject: str
     payload: bytes
     headers: dict[str, str]
     timeout_s: float
+    upload_subject: str
+    """Where its pieces go, should it be over the limit of the bus."""
     may_resubmit: bool = False
     """Whether to run it twice would show nothing, where nothing of the first run was seen: it has no tools."""
 
 
 def prepare(
-    body: Mapping[str, object], *, request_id: RequestId, subject: str, channel: Channel, timeout_s: float
+    body: Mapping[str, object],
+    *,
+    request_id: RequestId,
+    subject: str,
+    upload_subject: str,
+    channel: Channel,
+    timeout_s: float,
 ) -> PreparedRequest:
     """Encodes a request; its trace context is the one that is current here.
 
@@ -64,7 +73,13 @@ def prepare(
         tracestate=trace.get(TRACESTATE),
     )
     return PreparedRequest(
-        request_id, subject, payload, headers.to_wire(), timeout_s, may_resubmit=not body.get("tools")
+        request_id,
+        subject,
+        payload,
+        headers.to_wire(),
+        timeout_s,
+        upload_subject,
+        may_resubmit=not body.get("tools"),
     )
 
 
@@ -76,13 +91,26 @@ def again(request: PreparedRequest, *, resubmission: int, remaining_s: float) ->
     return request._replace(headers=headers.to_wire())
 
 
-async def submit(bus: Bus, request: PreparedRequest) -> None:
-    """Returns when the request is stored, and so accepted.
+async def submit(bus: Bus, request: PreparedRequest, *, max_bytes: int = MAX_REQUEST_BYTES) -> None:
+    """Returns when the request is stored, and so accepted. One over the bus's limit goes in pieces, if it is not over
+    `max_bytes`.
 
     A lost acknowledgement is answered by sending again: the router knows the request id and runs it once. Raises
     `RequestRefusedError` (its kinds say why; nothing runs), or `BusTimeoutError` and other `BusError`s when no try was
     acknowledged: then it may run.
     """
+    try:
+        await _publish(bus, request)
+    except PayloadTooLargeError:  # nothing was sent; what fits pays nothing for what does not
+        size = len(request.payload)
+        if size > max_bytes:
+            raise RequestTooLargeError(size, limit=max_bytes) from None
+        ref = await upload(bus, request.payload, subject=request.upload_subject, timeout_s=request.headers[TIMEOUT])
+        headers = {**request.headers, PAYLOAD: ref.to_wire()}
+        await _publish(bus, request._replace(payload=b"", headers=headers))
+
+
+async def _publish(bus: Bus, request: PreparedRequest) -> None:
     unknown: BusTimeoutError | None = None
     for _ in range(TRIES):
         try:
@@ -95,8 +123,6 @@ async def submit(bus: Bus, request: PreparedRequest) -> None:
             )
         except BusTimeoutError as error:
             unknown = error
-        except PayloadTooLargeError as error:
-            raise RequestTooLargeError(error.size, max_payload=error.max_payload) from error
         except StreamFullError as error:
             raise unknown or OverloadedError(retry_after_s=RETRY_AFTER_S) from error
         except NoStreamError as error:

@@ -15,6 +15,14 @@ from tokenbus_schemas.events import (
 )
 from tokenbus_schemas.headers import RequestHeaders, parse_identity, parse_request_headers
 from tokenbus_schemas.model_id import InvalidModelIdError, ModelId
+from tokenbus_schemas.payloads import (
+    MAX_REQUEST_BYTES,
+    PayloadRef,
+    PayloadReply,
+    parse_payload,
+    parse_piece,
+    refer,
+)
 from tokenbus_schemas.replay import ReplayPage, ReplayRequest
 from tokenbus_schemas.requests import Api, ChatRequest, TokenbusOptions, check_request
 from tokenbus_schemas.response import Response, ResponseErrorInfo, Usage, parse_response_id, response_id
@@ -41,6 +49,7 @@ __all__ = [
     "DEFAULT_ROOT",
     "DEFAULT_TENANT",
     "ERRORS",
+    "MAX_REQUEST_BYTES",
     "PRIORITY_CLASSES",
     "TERMINAL_TYPES",
     "Api",
@@ -60,6 +69,8 @@ __all__ = [
     "MalformedEventError",
     "ModelId",
     "ModelList",
+    "PayloadRef",
+    "PayloadReply",
     "Pool",
     "PriorityClass",
     "ProviderRow",
@@ -89,8 +100,11 @@ __all__ = [
     "encode",
     "encode_message",
     "parse_identity",
+    "parse_payload",
+    "parse_piece",
     "parse_request_headers",
     "parse_response_id",
+    "refer",
     "response_id",
     "split_message",
 ]

@@ -35,6 +35,7 @@ class ErrorCode(StrEnum):
     INVALID_SUBJECT = "invalid_subject"
     INVALID_HEADER = "invalid_header"
     PAYLOAD_TOO_LARGE = "payload_too_large"
+    PAYLOAD_NOT_FOUND = "payload_not_found"
     PREVIOUS_RESPONSE_NOT_FOUND = "previous_response_not_found"
     RESPONSE_NOT_FOUND = "response_not_found"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
@@ -97,7 +98,8 @@ ERRORS: Final[Mapping[ErrorCode, ErrorFacts]] = MappingProxyType(
         ErrorCode.PROVIDER_NOT_FOUND: _caller("The pinned provider does not serve the model.", http_status=404),
         ErrorCode.INVALID_SUBJECT: _caller("The subject names no valid tenant or class."),
         ErrorCode.INVALID_HEADER: _caller("A Tokenbus header has a value that can not be used."),
-        ErrorCode.PAYLOAD_TOO_LARGE: _caller("Payload and headers are over the limit of the bus.", http_status=413),
+        ErrorCode.PAYLOAD_TOO_LARGE: _caller("The request is over the limit of Tokenbus.", http_status=413),
+        ErrorCode.PAYLOAD_NOT_FOUND: _caller("The payload that the message refers to is not stored, or not any more."),
         ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND: _caller("No stored response of that id."),
         ErrorCode.RESPONSE_NOT_FOUND: _caller("No stored response of that id.", http_status=404),
         ErrorCode.CONTEXT_LENGTH_EXCEEDED: _caller("The provider says the input is longer than the model's context."),

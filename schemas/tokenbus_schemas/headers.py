@@ -19,10 +19,17 @@ RESUBMISSION: Final = "Tokenbus-Resubmission"
 VERSION: Final = "Tokenbus-Version"
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
+PAYLOAD: Final = "Tokenbus-Payload"
+"""On requests and work: what they hold is stored in pieces, and this refers to it (`payloads.py`)."""
+PIECE: Final = "Tokenbus-Piece"
+"""On a piece of a payload: which one."""
 REASON: Final = "Tokenbus-Reason"
 """On messages in DEAD: why it could not be processed."""
 ORIGIN: Final = "Tokenbus-Origin"
 """On messages in DEAD: the subject it came from."""
+
+HANDED_ON: Final = (CHANNEL, PAYLOAD, TRACEPARENT, TRACESTATE)
+"""Headers of work that go with it wherever it moves."""
 
 WIRE_VERSION: Final = "1"
 MAX_TIMEOUT_S: Final = 3600.0

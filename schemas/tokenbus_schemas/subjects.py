@@ -25,7 +25,7 @@ DEFAULT_CHANNEL: Final = Channel("_")
 TOKEN_PATTERN: Final = "[A-Za-z0-9_-]{1,64}"  # noqa: S105 - a pattern, no password
 
 _TOKEN: Final = re.compile(TOKEN_PATTERN, re.ASCII)
-_CALLS: Final = ("replay", "control", "responses", "stop", "due")
+_CALLS: Final = ("replay", "control", "payloads", "responses", "stop", "due")
 
 
 class InvalidTokenError(ValueError):
@@ -104,7 +104,7 @@ class EventsAddress(NamedTuple):
 
 
 class CallAddress(NamedTuple):
-    """Which request a replay, control, stop or due subject is about; both as written there."""
+    """Which request a replay, control, payloads, stop or due subject is about; both as written there."""
 
     tenant: str
     request_id: str
@@ -167,6 +167,18 @@ class Subjects:
 
     def replay(self, tenant: Tenant, request_id: RequestId) -> str:
         return f"{self.root}.replay.{tenant}.{request_id}"
+
+    def payloads(self, tenant: Tenant, request_id: RequestId) -> str:
+        """Request/reply: keeps a piece of a payload over the bus's limit; served by the router."""
+        return f"{self.root}.payloads.{tenant}.{request_id}"
+
+    def piece(self, tenant: Tenant, request_id: RequestId, sha256: str, index: int) -> str:
+        """Where a piece of a payload is stored; services only."""
+        return f"{self.root}.pieces.{tenant}.{request_id}.{sha256}.{index}"
+
+    def pieces(self, tenant: Tenant, request_id: RequestId, sha256: str) -> str:
+        """All pieces of one payload."""
+        return f"{self.root}.pieces.{tenant}.{request_id}.{sha256}.*"
 
     def control(self, tenant: Tenant, request_id: RequestId) -> str:
         return f"{self.root}.control.{tenant}.{request_id}"
@@ -233,7 +245,7 @@ class Subjects:
         return WorkAddress(Pool(rest[0]), rest[1], Tenant(rest[2]))
 
     def parse_call(self, subject: str) -> CallAddress:
-        """Of a replay, control, responses, stop or due subject. Raises `ValueError` for any other."""
+        """Of a replay, control, payloads, responses, stop or due subject. Raises `ValueError` for any other."""
         tokens = subject.split(".")
         if len(tokens) != 4 or tokens[0] != self.root or tokens[1] not in _CALLS:
             kinds = "|".join(_CALLS)

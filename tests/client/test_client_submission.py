@@ -12,7 +12,7 @@ import tokenbus
 from tests.client.answerer import Answerer
 from tokenbus.bus import Bus, Message, StreamSpec
 from tokenbus.params import with_recovery
-from tokenbus_schemas import ErrorCode
+from tokenbus_schemas import MAX_REQUEST_BYTES, ErrorCode
 from tokenbus_schemas.requests import Recovery
 
 MODEL = "openai/gpt-4.1-mini"
@@ -26,12 +26,12 @@ async def test_without_a_stream_the_error_asks_for_the_router(nats_url: str, roo
 
 
 async def test_a_request_over_the_limit_is_refused_before_it_is_sent(
-    client: tokenbus.Client, answerer: Answerer, bus: Bus
+    client: tokenbus.Client, answerer: Answerer
 ) -> None:
     with pytest.raises(tokenbus.RequestTooLargeError) as caught:
-        await client.respond(model=MODEL, input="x" * bus.max_payload)
+        await client.respond(model=MODEL, input="x" * MAX_REQUEST_BYTES)
     assert caught.value.code is ErrorCode.PAYLOAD_TOO_LARGE
-    assert caught.value.size > caught.value.max_payload == bus.max_payload
+    assert caught.value.size > caught.value.limit == MAX_REQUEST_BYTES
     assert answerer.requests.empty()
     assert answerer.cancels.empty(), "what never ran needs no cancel"
 

@@ -158,12 +158,6 @@ async def test_what_is_not_there_is_refused_in_openais_shape(
     assert body["error"].keys() == {"message", "type", "param", "code"}
 
 
-async def test_a_request_that_the_bus_would_not_take_is_refused(gateway: ScriptedGateway, answerer: Answerer) -> None:
-    status, error = await refused(gateway, "/v1/responses", {**RESPONSES, "input": "x" * (1024 * 1024 - 60)})
-    assert (status, error["code"]) == (413, "payload_too_large")
-    assert answerer.requests.empty()
-
-
 async def test_a_whole_response_is_the_resource_of_its_last_event(gateway: ScriptedGateway, answerer: Answerer) -> None:
     async with connected(gateway.port) as wire:
         await wire.post("/v1/responses", RESPONSES)

@@ -12,7 +12,7 @@ from tests.router.conftest import GOOD, POOL, TENANT, Desk, gone, soon
 from tests.router.test_router_calls import line, store_end
 from tokenbus_schemas import RequestId, WorkOrder
 from tokenbus_schemas.events import COMPLETED
-from tokenbus_schemas.headers import ORIGIN, REASON, REQUEST_ID, TIMEOUT
+from tokenbus_schemas.headers import ORIGIN, PAYLOAD, REASON, REQUEST_ID, TIMEOUT
 
 
 @pytest.fixture
@@ -149,3 +149,12 @@ async def test_a_letter_from_the_router_comes_back_to_life(desk: Desk, cli: Cli)
     work = await soon(lambda: desk.bus.last_message_at_leader(desk.stored.work.name, subject))
     assert WorkOrder.model_validate_json(work.data).request_id == retried["request_id"]
     assert await desk.result(RequestId(retried["request_id"])) is None
+
+
+@pytest.mark.parametrize("kind", ["requests", "work"])
+async def test_a_letter_whose_payload_was_kept_apart_is_not_sent_again(desk: Desk, cli: Cli, kind: str) -> None:
+    number = await bury(desk, b"{}", kind=kind, **{PAYLOAD: f"sha256={'3b' * 32};size=3;pieces=1"})
+    outcome = await cli.run("dead", "retry", str(number))
+    assert outcome.code == 1
+    assert "ask its sender to send it again" in outcome.stderr
+    assert await numbers(cli) == [number]

@@ -13,11 +13,13 @@ from tokenbus.bus import Bus, Message
 from tokenbus.errors import NoStreamError, PayloadTooLargeError
 from tokenbus_chassis.dead_letters import DeadLetters
 from tokenbus_chassis.delivery import delivery
+from tokenbus_chassis.payloads import Payloads
 from tokenbus_chassis.terminal import FENCE_TYPE, TerminalWriter
 from tokenbus_router.conversations import Conversations
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
+from tokenbus_router.large import LargeRequests
 from tokenbus_router.lines import Lines
 from tokenbus_router.places import Places
 from tokenbus_router.queue_notes import QueueNotes
@@ -162,15 +164,6 @@ async def test_a_request_over_the_limit_of_the_bus_is_refused_before_it_is_sent(
         await desk.send({**GOOD, "input": "x" * desk.bus.max_payload}, "r1")
 
 
-async def test_a_request_whose_work_order_passes_the_limit_is_refused(desk: Desk) -> None:
-    body = orjson.dumps({**GOOD, "input": ""})
-    body = orjson.dumps({**GOOD, "input": "x" * (desk.bus.max_payload - len(body) - 150)})
-    await desk.send(body, "r1")
-    error = await desk.error("r1")
-    assert error["type"] == "payload_too_large"
-    await gone(desk.waiting_request)
-
-
 async def test_a_refusal_that_would_echo_too_much_leaves_the_echo_out(desk: Desk) -> None:
     await desk.send({**GOOD, "model": "nowhere/x", "instructions": "i" * (desk.bus.max_payload // 2)}, "r1")
     events = await desk.ended("r1")
@@ -259,6 +252,7 @@ async def test_a_bug_at_intake_ends_the_request_and_is_logged_without_its_text(
     handler = IntakeHandler(
         bus,
         lines=Lines(bus, topology=desk.stored, places=Places(1)),
+        large=LargeRequests(Payloads(bus, topology=desk.stored), max_bytes=1, slots=1),
         intake=Intake(lambda: RoutingTable(BrokenTable(), {}, frozenset()), desk.subjects, default_timeout_s=600.0),
         terminal=terminal,
         ender=ender,

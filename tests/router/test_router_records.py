@@ -9,12 +9,14 @@ from tests.router.conftest import CATALOG, CHANNEL, GOOD, POOL, TENANT, Desk, go
 from tokenbus.bus import Message
 from tokenbus_chassis.dead_letters import DeadLetters
 from tokenbus_chassis.delivery import Delivery, delivery
+from tokenbus_chassis.payloads import Payloads
 from tokenbus_chassis.terminal import TerminalWriter
 from tokenbus_router.catalog_load import load_catalog
 from tokenbus_router.conversations import Conversations
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
+from tokenbus_router.large import LargeRequests
 from tokenbus_router.lines import Lines
 from tokenbus_router.places import Places
 from tokenbus_router.queue_notes import QueueNotes
@@ -76,6 +78,7 @@ def handler_of(desk: Desk) -> IntakeHandler:
         bus,
         intake=Intake(lambda: table, subjects, default_timeout_s=600.0),
         lines=Lines(bus, topology=desk.stored, places=Places(desk.stored.limits.tenant_max_work)),
+        large=LargeRequests(Payloads(bus, topology=desk.stored), max_bytes=1, slots=1),
         terminal=terminal,
         ender=ender,
         records=records,

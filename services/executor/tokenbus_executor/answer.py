@@ -45,8 +45,17 @@ _BUG: Final = ErrorBody(ErrorCode.INTERNAL_ERROR, "an error of the executor; its
 class Answer:
     """One attempt at one request."""
 
-    def __init__(self, order: WorkOrder, *, attempt: int, around: Surroundings, headers: Mapping[str, str]) -> None:
-        """`headers`: those of the work."""
+    def __init__(
+        self,
+        order: WorkOrder,
+        *,
+        attempt: int,
+        around: Surroundings,
+        headers: Mapping[str, str],
+        unreadable: ErrorBody | None = None,
+    ) -> None:
+        """`headers`: those of the work. `unreadable`: why its request is not to be had; then it ends so."""
+        self._unreadable = unreadable
         self._order = order
         self._attempt = attempt
         self._around = around
@@ -85,6 +94,11 @@ class Answer:
     def outcome(self) -> Mapping[str, object]:
         """What the log line about the end says."""
         return self._outcome
+
+    @property
+    def moved(self) -> bool:
+        """Whether the work has gone to another pool, where its request is still wanted."""
+        return self._outcome.get("outcome") == "moved"
 
     async def run(self) -> None:
         """Returns when the terminal event is stored and published, or the work has moved to another pool.
@@ -139,6 +153,8 @@ class Answer:
             # An earlier attempt that still ran in this process has been silenced just now.
             if self._attempt > 1 and (lost := await self._rounds.take_up()) is not None:
                 return self._assembly.fail(lost)
+            if self._unreadable is not None:
+                return self._assembly.fail(self._unreadable)
             remaining_s = order.deadline - time.time()
             if remaining_s <= 0:
                 await self._rounds.interrupt("deadline")

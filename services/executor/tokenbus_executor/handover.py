@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from tokenbus.bus import Bus
 from tokenbus.cancel_guard import cancel_guard
 from tokenbus_schemas import Pool, Subjects, Target, Tenant, WorkOrder
-from tokenbus_schemas.headers import CHANNEL, TRACEPARENT, TRACESTATE
+from tokenbus_schemas.headers import HANDED_ON, PAYLOAD
 from tokenbus_schemas.work import ATTEMPTS_PER_HOP, WORK_OUTLIVES_S
 
 _RETRY_FOR_S: Final = 5.0
@@ -50,11 +50,13 @@ async def put_in_line(order: WorkOrder, *, bus: Bus, subjects: Subjects, headers
 
 
 async def _store(order: WorkOrder, *, subject: str, bus: Bus, headers: Mapping[str, str]) -> None:
+    if PAYLOAD in headers:  # it refers to the request, which is the same
+        order = order.model_copy(update={"request": {}})
     with cancel_guard():
         await bus.publish_stored(
             subject,
             order.model_dump_json().encode(),
-            headers={name: headers[name] for name in (CHANNEL, TRACEPARENT, TRACESTATE) if name in headers},
+            headers={name: headers[name] for name in HANDED_ON if name in headers},
             message_id=f"{order.tenant}.{order.request_id}.{order.hop}",
             ttl_s=order.deadline - time.time() + WORK_OUTLIVES_S,
             retry_for_s=_RETRY_FOR_S,

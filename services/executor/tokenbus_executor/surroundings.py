@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from tokenbus.bus import Bus, KvChange
+from tokenbus_chassis.payloads import Payloads
 from tokenbus_chassis.terminal import TerminalWriter
 from tokenbus_chassis.topology import Topology
 from tokenbus_executor.cooldowns import CoolDowns
@@ -29,6 +30,7 @@ class Surroundings:
     topology: Topology
     pools: ServedPools
     terminal: TerminalWriter
+    payloads: Payloads
     stops: Stops
     providers: ProviderDirectory
     upstreams: Upstreams
@@ -68,6 +70,7 @@ async def open_surroundings(
             topology=topology,
             pools=pools,
             terminal=TerminalWriter(bus, subjects=topology.subjects, stream=topology.results.name),
+            payloads=Payloads(bus, topology=topology),
             stops=stops,
             providers=providers,
             upstreams=upstreams,

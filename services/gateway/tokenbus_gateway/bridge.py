@@ -17,7 +17,17 @@ from tokenbus.replay import AT_ONCE, Replay
 from tokenbus.submission import PreparedRequest, submit
 from tokenbus_gateway.feed import Feed
 from tokenbus_gateway.tracing import TraceContext
-from tokenbus_schemas import Channel, ModelList, PriorityClass, RequestId, ResponseCall, ResponseReply, Subjects, Tenant
+from tokenbus_schemas import (
+    MAX_REQUEST_BYTES,
+    Channel,
+    ModelList,
+    PriorityClass,
+    RequestId,
+    ResponseCall,
+    ResponseReply,
+    Subjects,
+    Tenant,
+)
 from tokenbus_schemas.control import CancelStatus
 from tokenbus_schemas.headers import MAX_TIMEOUT_S, RequestHeaders
 
@@ -33,6 +43,8 @@ CANCEL_TIMEOUT_S: Final = 2.0
 class BridgeOptions:
     """Limits and times of every answer."""
 
+    max_request_bytes: int = MAX_REQUEST_BYTES
+    """The largest request as it is on the bus; above the bus's max_payload it goes in pieces."""
     buffer_bytes: int = 128 * 1024
     """What one answer may hold unread while its client does not keep up; the rest is replayed later."""
     times: ReadingTimes = field(default_factory=ReadingTimes)
@@ -88,11 +100,6 @@ class Bridge:
     def connected(self) -> bool:
         return self._bus.connected
 
-    @property
-    def max_payload(self) -> int:
-        """Bytes of a request that the bus takes, with its headers."""
-        return self._bus.max_payload
-
     @asynccontextmanager
     async def ask(self, question: Question) -> AsyncGenerator[Answer]:
         """Send a request; inside, read its answer. Leaving early stops nothing: that is `cancel`.
@@ -111,7 +118,7 @@ class Bridge:
                 deadline=deadline,
                 times=self._options.times,
             )
-            await submit(self._bus, self._prepared(question))
+            await submit(self._bus, self._prepared(question), max_bytes=self._options.max_request_bytes)
             yield Answer(request_id, reader, feed)
         finally:
             del self._feeds[request_id]
@@ -180,7 +187,8 @@ class Bridge:
         )
         subject = self._subjects.request(question.tenant, question.priority_class)
         payload, question.payload = question.payload, b""
-        return PreparedRequest(question.request_id, subject, payload, headers.to_wire(), question.timeout_s)
+        upload = self._subjects.payloads(question.tenant, question.request_id)
+        return PreparedRequest(question.request_id, subject, payload, headers.to_wire(), question.timeout_s, upload)
 
     def _replay(self, tenant: Tenant, request_id: RequestId) -> Replay:
         return Replay(self._bus, subject=self._subjects.replay(tenant, request_id), turns=self._replay_turns)

@@ -55,7 +55,7 @@ class Creation(Endpoint):
         """Holds the body no longer than it must: with many long conversations it is most of the memory."""
         gate, caller = self.gate, exchange.caller
         assert caller is not None
-        limit, timeout_s = gate.body_limit, gate.times.body_s
+        limit, timeout_s = gate.max_body_bytes, gate.times.body_s
         body = parse_body(await read_body(exchange.receive, exchange.headers, limit=limit, timeout_s=timeout_s))
         asked = take_asked(body, api=self.api, provider=wishes.provider)
         exchange.facts |= {"model": asked.model, "stream": asked.stream}

@@ -48,11 +48,6 @@ class Gate:
     times: Times
     max_body_bytes: int
 
-    @property
-    def body_limit(self) -> int:
-        """What the bus would not take is not read."""
-        return min(self.max_body_bytes, self.bridge.max_payload)
-
 
 class Endpoint(ABC):
     """One route."""

@@ -7,6 +7,7 @@ from pydantic import Field
 from tokenbus_chassis.settings import ServiceSettings
 from tokenbus_gateway.edge import EdgeLimits
 from tokenbus_gateway.endpoint import Times
+from tokenbus_schemas import MAX_REQUEST_BYTES
 
 _TIMES = Times()
 _EDGE = EdgeLimits()
@@ -24,7 +25,9 @@ class GatewaySettings(ServiceSettings):
         description="YAML file of keys, which `tokenbus keys create` writes to; read again when it changes.",
     )
     gateway_max_body_bytes: int = Field(
-        default=16 * 1024 * 1024, gt=0, description="Largest request body, if the bus takes as much; then 413."
+        default=MAX_REQUEST_BYTES,
+        gt=0,
+        description="Largest request body; then 413. The routers have a limit, too, TOKENBUS_REQUEST_MAX_BYTES.",
     )
     gateway_request_timeout_s: float = Field(
         default=_TIMES.request_s,

@@ -9,6 +9,7 @@ from tokenbus.bus import Bus
 from tokenbus_chassis.broker import ServiceBroker
 from tokenbus_chassis.dead_letters import DeadLetters
 from tokenbus_chassis.delivery_limit import DeliveryLimit
+from tokenbus_chassis.payloads import Payloads
 from tokenbus_chassis.run import Parts
 from tokenbus_chassis.terminal import TerminalWriter
 from tokenbus_chassis.topology import class_rank
@@ -23,6 +24,7 @@ from tokenbus_router.deadlines import Deadlines
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Intake
 from tokenbus_router.intake_handler import IntakeHandler
+from tokenbus_router.large import LargeRequests
 from tokenbus_router.lines import Lines
 from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.records import Records
@@ -30,6 +32,7 @@ from tokenbus_router.replay import Replay
 from tokenbus_router.settings import RouterSettings
 from tokenbus_router.stored_responses import StoredResponses
 from tokenbus_router.unattended import Unattended
+from tokenbus_router.uploads import Uploads
 from tokenbus_schemas import PRIORITY_CLASSES
 
 _CLASS_RESERVE: Final = (0.75, 0.94)
@@ -56,6 +59,7 @@ async def routing(
     notes = QueueNotes(bus, subjects=subjects, stream=topology.results.name)
     unattended = Unattended(bus, topology=topology, ender=ender)
     records = Records(bus, bucket=topology.responses)
+    payloads = Payloads(bus, topology=topology)
     lines = Lines(bus, topology=topology, places=settings.places())
     conversations = Conversations(bus, topology=topology, records=records)
     handler = IntakeHandler(
@@ -67,6 +71,7 @@ async def routing(
             stores=settings.store_responses,
         ),
         lines=lines,
+        large=LargeRequests(payloads, max_bytes=settings.request_max_bytes, slots=settings.large_slots),
         terminal=terminal,
         ender=ender,
         records=records,
@@ -113,6 +118,9 @@ async def routing(
         replay=Replay(bus, topology=topology, notes=notes).page,
         control=control.call,
         responses=responses.call,
+        uploads=Uploads(
+            payloads, max_bytes=settings.request_max_bytes, default_timeout_s=settings.request_timeout_s
+        ).keep,
         models=lambda: keeper.in_use.models,
         catalog=lambda: keeper.report().model_dump_json().encode(),
     )

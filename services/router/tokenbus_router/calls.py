@@ -1,10 +1,11 @@
-"""The router's request/reply services, on FastStream: replay, control, stored responses and the list of models.
+"""The router's request/reply services, on FastStream: replay, control, stored responses, pieces of payloads, models.
 
 Every call gets a reply. What is wrong with a call stands in the reply's `error`, shaped as in a failed response.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -23,6 +24,11 @@ QUEUE: Final = "router"
 MAX_WORKERS: Final = 64
 """Calls of one kind that a router works on at once; further ones wait in its subscription."""
 
+MAX_PIECES: Final = 8
+"""Pieces of payloads that a router stores at once."""
+WAITING_PIECES_BYTES: Final = 32 * 1024 * 1024
+"""Those that may wait for it; what is more is dropped, and sent again."""
+
 _NO_PAGE: Final[Mapping[str, object]] = MappingProxyType({"state": "unknown", "more": False, "events": []})
 
 
@@ -32,6 +38,14 @@ class Answer(Protocol):
     async def __call__(self, tenant: Tenant, request_id: RequestId, *, payload: bytes) -> bytes: ...
 
 
+class Keeper(Protocol):
+    """Keeps a piece of a payload. Raises as `Answer`."""
+
+    async def __call__(
+        self, tenant: Tenant, request_id: RequestId, *, headers: Mapping[str, str], payload: bytes
+    ) -> bytes: ...
+
+
 def serve_calls(
     broker: NatsBroker,
     *,
@@ -39,6 +53,7 @@ def serve_calls(
     replay: Answer,
     control: Answer,
     responses: Answer,
+    uploads: Keeper,
     models: Callable[[], bytes],
     catalog: Callable[[], bytes],
 ) -> None:
@@ -55,6 +70,17 @@ def serve_calls(
     @broker.subscriber(f"{subjects.root}.responses.*.*", queue=QUEUE, max_workers=MAX_WORKERS, decoder=_raw)
     async def on_responses(message: NatsMessage) -> bytes:
         return await _answered(message, answer=responses, subjects=subjects, frame={})
+
+    @broker.subscriber(
+        f"{subjects.root}.payloads.*.*",
+        queue=QUEUE,
+        max_workers=MAX_PIECES,
+        pending_bytes_limit=WAITING_PIECES_BYTES,
+        decoder=_raw,
+    )
+    async def on_piece(message: NatsMessage) -> bytes:
+        answer = partial(uploads, headers=message.raw_message.headers or {})
+        return await _answered(message, answer=answer, subjects=subjects, frame={})
 
     @broker.subscriber(f"{subjects.root}.models.*", queue=QUEUE, decoder=_raw)
     async def on_models(message: NatsMessage) -> bytes:

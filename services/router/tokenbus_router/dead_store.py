@@ -25,6 +25,7 @@ from tokenbus_router.unanswered import Asked
 from tokenbus_schemas import DEFAULT_CHANNEL, EventLine, InvalidTokenError, Pool, RequestId, Tenant, WorkOrder
 from tokenbus_schemas.headers import (
     ORIGIN,
+    PAYLOAD,
     REASON,
     REQUEST_ID,
     TIMEOUT,
@@ -149,6 +150,11 @@ class DeadStore:
             )
 
     def _again(self, letter: DeadLetter, *, new: RequestId) -> _Again:
+        if PAYLOAD in letter.stored.headers:
+            raise DeadLetterError(
+                f"dead letter {letter.number} refers to a payload that was kept for its own request alone; ask its "
+                "sender to send it again, then drop it"
+            )
         if not letter.stored.data:
             raise DeadLetterError(f"dead letter {letter.number} has no payload: {letter.reason}; drop it")
         match letter.kind:

@@ -23,6 +23,7 @@ from tokenbus_schemas import (
     ChatRequest,
     ErrorBody,
     ErrorCode,
+    PayloadRef,
     Pool,
     PriorityClass,
     RequestError,
@@ -36,7 +37,7 @@ from tokenbus_schemas import (
     parse_identity,
     parse_request_headers,
 )
-from tokenbus_schemas.headers import CHANNEL, TRACEPARENT, TRACESTATE
+from tokenbus_schemas.headers import CHANNEL, PAYLOAD, TRACEPARENT, TRACESTATE
 from tokenbus_schemas.model_id import MAX_LENGTH
 from tokenbus_schemas.requests import Recovery
 from tokenbus_schemas.subjects import is_priority_class, tenant
@@ -91,7 +92,8 @@ class Admitted:
     deadline: float
     """When the request expires, Unix seconds."""
     payload: bytes
-    """The work order."""
+    """The work order, encoded."""
+    order: WorkOrder
     message_id: str
     """Deduplicates the work, should the request be delivered to a router again."""
     headers: Mapping[str, str]
@@ -201,6 +203,7 @@ class Intake:
             priority_class=priority_class,
             deadline=deadline,
             payload=_dump(order),
+            order=order,
             message_id=f"{asked.tenant}.{asked.request_id}.{order.hop}",
             headers=_work_headers(headers),
             request=said,
@@ -226,6 +229,13 @@ class Intake:
                 f"the request's time of {timeout_s:g} s was up before it was routed; send it again with more time",
             )
         return deadline
+
+
+def by_reference(admitted: Admitted, *, ref: PayloadRef) -> Admitted:
+    """Work whose normalised request is stored apart, and `ref` refers to that."""
+    order = admitted.order.model_copy(update={"request": {}})
+    headers = {**admitted.headers, PAYLOAD: ref.to_wire()}
+    return replace(admitted, payload=_dump(order), order=order, headers=headers)
 
 
 def _recovery(request: ChatRequest) -> Recovery:

@@ -20,6 +20,7 @@ from tokenbus_router.conversation import History
 from tokenbus_router.conversations import Conversations
 from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Admitted, Arrival, Continues, Dead, Intake, Refused, Sender
+from tokenbus_router.large import LargeRequests
 from tokenbus_router.limits import RESERVED_BYTES
 from tokenbus_router.lines import Lines
 from tokenbus_router.queue_notes import QueueNotes
@@ -27,7 +28,7 @@ from tokenbus_router.records import Records
 from tokenbus_router.unanswered import Asked, announcement, cancelled, refused
 from tokenbus_router.unattended import Unattended
 from tokenbus_schemas import ErrorBody, ErrorCode, RequestError
-from tokenbus_schemas.headers import RESUBMISSION
+from tokenbus_schemas.headers import PAYLOAD, RESUBMISSION
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class IntakeHandler:
         *,
         intake: Intake,
         lines: Lines,
+        large: LargeRequests,
         terminal: TerminalWriter,
         ender: Ender,
         records: Records,
@@ -61,6 +63,7 @@ class IntakeHandler:
         self._bus = bus
         self._intake = intake
         self._lines = lines
+        self._large = large
         self._terminal = terminal
         self._ender = ender
         self._records = records
@@ -79,13 +82,31 @@ class IntakeHandler:
             await self._bury(delivery, error=sender.error)
         elif self._may_be_known(delivery) and await self._is_known(arrival, sender=sender):
             await self._keep_late(arrival, sender=sender)
+        elif PAYLOAD in arrival.headers:
+            await self._take_large(arrival, sender=sender)
         else:
-            decision = await self._decided(arrival, sender=sender)
-            if isinstance(decision, Admitted):
-                await self._hand_on(decision)
-            else:
-                await self._refuse(decision)
+            await self._take(arrival, sender=sender)
         await delivery.ack()
+
+    async def _take(self, arrival: Arrival, *, sender: Sender) -> None:
+        decision = await self._decided(arrival, sender=sender)
+        if isinstance(decision, Admitted):
+            await self._hand_on(decision)
+        else:
+            await self._refuse(decision)
+
+    async def _take_large(self, arrival: Arrival, *, sender: Sender) -> None:
+        """Of a request that is stored in pieces."""
+        async with self._large.turn():
+            try:
+                whole = await self._large.fetched(arrival, sender=sender)
+            except RequestError as error:
+                # Its sender may have sent it twice: the first one was handed on, and the payload dropped.
+                if not await self._is_known(arrival, sender=sender):
+                    await self._refuse(Refused(_asked(arrival, sender=sender), error.body))
+                return
+            await self._take(whole, sender=sender)
+        await self._large.drop(arrival, sender=sender)
 
     async def give_up(self, delivery: Delivery) -> None:
         """Of a message that was delivered too often: it ends undecoded, and is a dead letter. Raises `BusError`."""
@@ -126,6 +147,8 @@ class IntakeHandler:
 
     async def _keep_late(self, arrival: Arrival, *, sender: Sender) -> None:
         """A router that handed the request on may have died before it had kept it."""
+        if PAYLOAD in arrival.headers:
+            return  # larger than a record may be
         if await self._records.find(sender.tenant, sender.request_id) is None:
             decision = await self._decided(arrival, sender=sender)
             if isinstance(decision, Admitted) and decision.record is not None:
@@ -154,7 +177,7 @@ class IntakeHandler:
         if admitted.asked.announced:
             await self._announce(admitted)
         try:
-            work_sequence = await self._lines.admit(admitted)
+            work_sequence = await self._admit(admitted)
         except StreamFullError:
             message = (
                 f"too many requests of class {admitted.priority_class} wait for pool {admitted.pool}; send this one "
@@ -162,12 +185,8 @@ class IntakeHandler:
             )
             error = ErrorBody(ErrorCode.OVERLOADED, message, retry_after_s=RETRY_AFTER_S)
             await self._refuse(Refused(admitted.asked, error, admitted.request))
-        except PayloadTooLargeError as error:
-            message = (
-                f"the work order of this request is {error.size} bytes and the bus takes {error.max_payload}; "
-                "send a shorter input, or begin a new conversation"
-            )
-            await self._refuse(Refused(admitted.asked, ErrorBody(ErrorCode.PAYLOAD_TOO_LARGE, message)))
+        except RequestError as error:
+            await self._refuse(Refused(admitted.asked, error.body))
         else:
             # After the work, which waits for nothing, and out of its way to the first token: for these writes the same
             # server would work in the same moment. The note last: it says that all before it was done.
@@ -184,6 +203,12 @@ class IntakeHandler:
         message = announcement(asked, echo=admitted.request, max_bytes=self._bus.max_payload - RESERVED_BYTES)
         subject = self._intake.subjects.events(asked.tenant, asked.channel, asked.request_id, 1)
         await self._bus.publish(subject, message)
+
+    async def _admit(self, admitted: Admitted) -> int:
+        try:
+            return await self._lines.admit(admitted)
+        except PayloadTooLargeError:  # nothing was sent; what fits pays nothing for what does not
+            return await self._lines.admit(await self._large.referred(admitted))
 
     async def _note(self, admitted: Admitted, *, work_sequence: int) -> None:
         asked = admitted.asked

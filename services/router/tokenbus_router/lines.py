@@ -24,7 +24,7 @@ from tokenbus.errors import BusError, StreamFullError
 from tokenbus_chassis.topology import Topology
 from tokenbus_router.intake import Admitted
 from tokenbus_router.places import Move, Places
-from tokenbus_schemas.headers import CHANNEL, TRACEPARENT, TRACESTATE
+from tokenbus_schemas.headers import HANDED_ON
 from tokenbus_schemas.subjects import WorkAddress
 from tokenbus_schemas.work import WORK_OUTLIVES_S
 
@@ -139,9 +139,7 @@ class Lines:
         await self._bus.publish_stored(
             self._subjects.work(*line),
             message.data,
-            headers={
-                name: message.headers[name] for name in (CHANNEL, TRACEPARENT, TRACESTATE) if name in message.headers
-            },
+            headers={name: message.headers[name] for name in HANDED_ON if name in message.headers},
             message_id=message.headers.get(MESSAGE_ID),
             ttl_s=None if ends_at is None else ends_at - time.time(),
             retry_for_s=_RETRY_FOR_S,

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from tokenbus_chassis.settings import ServiceSettings
 from tokenbus_router.places import Places, parse_places
+from tokenbus_schemas import MAX_REQUEST_BYTES
 from tokenbus_schemas.headers import MAX_TIMEOUT_S
 
 
@@ -29,6 +30,17 @@ class RouterSettings(ServiceSettings):
         default="",
         description="Tenants that may have less unfinished work than TOKENBUS_TENANT_MAX_WORK, such as "
         "`trial=5, acme=50`; `*=200` is all others.",
+    )
+    request_max_bytes: int = Field(
+        default=MAX_REQUEST_BYTES,
+        gt=0,
+        description="Largest request; above the bus's max_payload it comes in pieces.",
+    )
+    large_slots: int = Field(
+        default=4,
+        gt=0,
+        description="Requests over the bus's max_payload that one router works on at once; each takes several times "
+        "its size in memory.",
     )
     router_slots: int = Field(default=256, gt=0, description="Requests that one router works on at once.")
     store_responses: bool = Field(
