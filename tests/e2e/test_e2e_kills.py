@@ -29,6 +29,8 @@ LANES = often(20, chaos=250)
 STREAMS = often(40, chaos=1000)
 EXECUTORS = often(2, chaos=4)
 KILLS = often(3, chaos=60)
+STORM = {"TOKENBUS_SLOTS": "400", "TOKENBUS_MAX_DELIVERIES": "99"}
+"""Here answers lose more executors than they may by default: that bound is for requests that kill them themselves."""
 NAMED = {"type": "function", "name": "count_once"}
 REPOSITORY = Path(__file__).parents[2]
 
@@ -90,7 +92,7 @@ class Killing:
         self.killed = 0
 
     async def start(self) -> None:
-        self.executors.append(await self.system.executor(TOKENBUS_SLOTS="400"))
+        self.executors.append(await self.system.executor(**STORM))
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
