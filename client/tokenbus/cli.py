@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import entry_points
-from typing import Final
+from io import TextIOWrapper
+from typing import Final, cast
 
 from tokenbus.command import ENTRY_POINTS, Register, Run, Subcommands, UsageError
 from tokenbus.commands import BUILT_IN
@@ -51,6 +52,7 @@ exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit code. argparse exits by itself for help and wrong usage."""
+    _prepare_streams()
     parser = argparse.ArgumentParser(
         prog="tokenbus",
         description="LLM chat requests over NATS.",
@@ -70,13 +72,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more at exit; let that go nowhere (docs.python.org, signal, "Note on SIGPIPE").
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
         return NOBODY_READS
+    except OSError as error:  # such as a full disk under the output
+        _silence_stdout()
+        print(f"tokenbus: {error}", file=sys.stderr)
+        return FAILED
     except TokenbusError as error:
         print(f"tokenbus: {error}", file=sys.stderr)
         return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), FAILED)
     return code
+
+
+def _prepare_streams() -> None:
+    """What the caller closed is an empty file, not None; what the output's encoding has not is written as an escape."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 - stays open as long as the process
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - see above
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - see above
+    output: object = sys.stdout
+    if isinstance(output, TextIOWrapper):
+        cast("TextIOWrapper", output).reconfigure(errors="backslashreplace")
+
+
+def _silence_stdout() -> None:
+    """Python flushes stdout once more at exit; let that go nowhere (docs.python.org, signal, "Note on SIGPIPE")."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(run: Run, args: argparse.Namespace) -> int:

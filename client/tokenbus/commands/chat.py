@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from tokenbus.client import DEFAULT_TIMEOUT_S, Client
 from tokenbus.command import Subcommands, UsageError, connected, connection_options
@@ -34,17 +35,28 @@ def register(subcommands: Subcommands) -> None:
     parser.set_defaults(run=run)
 
 
-async def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    """What is left to do on the bus. Stdin is read before that: a read inside an event loop would not see Ctrl-C."""
     if args.text is None and sys.stdin.isatty():
-        async with connected(args) as client:
-            return await _converse(client, args)
-    text = args.text if args.text not in (None, FROM_STDIN) else _read_stdin()
+        return _converse(args)
+    text: str = args.text if args.text not in (None, FROM_STDIN) else _read_stdin()
+    if not text.strip():
+        raise UsageError("text: is empty; write what to ask")
+    return _ask_once(args, text=text)
+
+
+async def _ask_once(args: argparse.Namespace, *, text: str) -> int:
     async with connected(args) as client:
         return exit_code(await _ask(client, args, conversation=[_message("user", text)]))
 
 
-async def _converse(client: Client, args: argparse.Namespace) -> int:
+async def _converse(args: argparse.Namespace) -> int:
     """Turn by turn, until the end of input. A turn that fails is taken back, and the conversation goes on."""
+    async with connected(args) as client:
+        return await _take_turns(client, args)
+
+
+async def _take_turns(client: Client, args: argparse.Namespace) -> int:
     conversation: list[dict[str, str]] = []
     code = 0
     while (text := await read_line("> ")) is not None:
