@@ -22,6 +22,7 @@ from tokenbus_local.stack import DEFAULT_SCRIPT, stack
 
 LOG_TAIL_BYTES: Final = 4000
 INTERRUPTED: Final = 130
+MAX_PORT: Final = 65535
 
 
 class LocalError(TokenbusError):
@@ -31,9 +32,9 @@ class LocalError(TokenbusError):
 def up(subcommands: Subcommands) -> None:
     """Add `tokenbus up`."""
     parser = subcommands.add_parser("up", help="start nats-server and every service on this machine, until Ctrl-C")
-    parser.add_argument("--port", type=int, default=4222, help="nats-server's port on 127.0.0.1; -1: a free one")
-    parser.add_argument("--gateway-port", type=int, help="the gateway's port; -1: a free one; default: 8080")
-    parser.add_argument("--executors", type=int, default=1, help="how many executor processes")
+    parser.add_argument("--port", type=_port, default=4222, help="nats-server's port on 127.0.0.1; -1: a free one")
+    parser.add_argument("--gateway-port", type=_port, help="the gateway's port; -1: a free one; default: 8080")
+    parser.add_argument("--executors", type=_count, default=1, help="how many executor processes")
     parser.add_argument("--store", type=Path, default=Path(".tokenbus/nats"), help="folder of the streams")
     parser.add_argument("--script", default=DEFAULT_SCRIPT, help="how the simulator answers, where it does")
     parser.set_defaults(run=_up)
@@ -43,6 +44,20 @@ def demo(subcommands: Subcommands) -> None:
     """Add `tokenbus demo`."""
     parser = subcommands.add_parser("demo", help="start everything, send real requests, show the tokens arriving")
     parser.set_defaults(run=_demo)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if port != -1 and not 1 <= port <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{port} is no port: 1 to {MAX_PORT}, or -1 for a free one")
+    return port
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is too few: at least 1")
+    return count
 
 
 async def _up(arguments: argparse.Namespace) -> int:
@@ -141,11 +156,23 @@ async def _until_signal() -> AsyncGenerator[asyncio.Event]:
 
 @asynccontextmanager
 async def _told_in_one_line() -> AsyncGenerator[None]:
-    """What may go wrong with a local process becomes a `LocalError`."""
+    """What may go wrong here is raised by itself, out of all groups: a `TokenbusError`, or that nobody reads stdout.
+
+    A local process that could not be started, or died, is a `LocalError`.
+    """
     problem: Exception | None = None
     try:
         yield
-    except* (NatsServerError, ServiceDiedError) as problems:
-        problem = problems.exceptions[0]
-    if problem is not None:
+    except* (NatsServerError, ServiceDiedError, TokenbusError, BrokenPipeError) as problems:
+        problem = _first(problems)
+    if isinstance(problem, NatsServerError | ServiceDiedError):
         raise LocalError(str(problem)) from problem
+    if problem is not None:
+        raise problem
+
+
+def _first(problems: BaseExceptionGroup[Exception]) -> Exception:
+    first = problems.exceptions[0]
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

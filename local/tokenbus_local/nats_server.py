@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,19 +47,39 @@ async def nats_server(*, store: Path, port: int = -1) -> AsyncGenerator[NatsServ
     """A server with JetStream on 127.0.0.1, stopped on leaving.
 
     `store` holds its streams and is created; `port` -1 lets the server choose a free one. Raises `NatsServerError` when
-    it does not come up within 10 s, with the end of its log.
+    it does not come up within 10 s, with the end of its log, and for a store that can not be used, or that another
+    server uses: two would ruin it.
     """
-    store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="tokenbus-nats-") as scratch:
+    with _locked(store) as lock, tempfile.TemporaryDirectory(prefix="tokenbus-nats-") as scratch:
         ports, log = Path(scratch), Path(scratch) / "nats.log"
         arguments = ["-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(store), "-l", str(log)]
         process = await asyncio.create_subprocess_exec(
-            str(server_binary()), *arguments, "--ports_file_dir", str(ports), start_new_session=True
+            *(str(server_binary()), *arguments, "--ports_file_dir", str(ports)), start_new_session=True, pass_fds=[lock]
         )
         try:
             yield NatsServer(url=await _url(process, ports=ports, log=log), process=process)
         finally:
             await stop_process(process, grace_s=5.0)
+
+
+@contextmanager
+def _locked(store: Path) -> Generator[int]:
+    """The folder, made where it is missing, and locked: the open lock file.
+
+    The server inherits it, so a server whose parent was killed still holds the lock (nats-server itself takes none).
+    """
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        file = (store / "tokenbus.lock").open("wb")
+    except OSError as error:
+        raise NatsServerError(f"store: {store} can not be used: {error.strerror}; name another folder") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            problem = f"store: another nats-server uses {store}; stop that one, or name another folder"
+            raise NatsServerError(problem) from error
+        yield file.fileno()
 
 
 async def _url(process: asyncio.subprocess.Process, *, ports: Path, log: Path) -> str:

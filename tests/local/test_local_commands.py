@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import tokenbus
+from tokenbus_local.nats_server import nats_server
 from tokenbus_simulator import Simulator
 
 TOKENBUS = str(Path(sys.executable).with_name("tokenbus"))
@@ -45,6 +46,10 @@ async def finished(process: Process) -> tuple[int | None, str]:
 def children_of(pid: int) -> list[int]:
     path = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in path.read_text().split()]
+
+
+def command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def alive(pid: int) -> bool:
@@ -150,3 +155,69 @@ async def test_up_on_a_taken_port_fails_in_plain_words(tmp_path: Path, nats_url:
     assert "nats-server did not start" in errors
     assert "address already in use" in errors
     assert "Traceback" not in errors
+
+
+async def test_up_keeps_off_a_store_that_another_server_uses(tmp_path: Path) -> None:
+    arguments = ("up", "--port", "-1", "--gateway-port", "-1", "--store", "shared")
+    async with nats_server(store=tmp_path / "shared"):
+        code, errors = await finished(await started(tmp_path, *arguments))
+
+    assert code == 1
+    assert errors == "tokenbus: store: another nats-server uses shared; stop that one, or name another folder\n"
+
+
+async def test_up_names_a_store_that_can_not_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, errors = await finished(await started(tmp_path, "up", "--port", "-1", "--store", "file"))
+
+    assert code == 1
+    assert errors == "tokenbus: store: file can not be used: File exists; name another folder\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("--port=65536", "argument --port: 65536 is no port: 1 to 65535, or -1 for a free one"),
+        ("--gateway-port=0", "argument --gateway-port: 0 is no port: 1 to 65535, or -1 for a free one"),
+        ("--executors=0", "argument --executors: 0 is too few: at least 1"),
+    ],
+)
+async def test_up_refuses_impossible_numbers(tmp_path: Path, option: str, problem: str) -> None:
+    code, errors = await finished(await started(tmp_path, "up", option))
+
+    assert code == 2
+    assert errors.endswith(f"{problem}\n")
+
+
+async def test_a_demo_without_answers_ends_with_the_reason(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/v1"
+    code, errors = await finished(await started(tmp_path, "demo", OPENAI_API_KEY="sk-none", OPENAI_BASE_URL=url))
+
+    assert code == 1
+    assert errors.splitlines()[-1].startswith("tokenbus: upstream_unavailable: ")
+    assert "Traceback" not in errors
+
+
+async def test_a_demo_that_nobody_reads_ends_quietly(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        TOKENBUS, "demo", cwd=tmp_path, env=environment(), stdout=writing, stderr=PIPE
+    )
+    os.close(writing)
+    code, errors = await finished(process)
+
+    assert code == 141
+    assert "Traceback" not in errors
+
+
+async def test_up_names_the_service_that_died(tmp_path: Path) -> None:
+    process = await started(tmp_path, "up", "--port", "-1", "--gateway-port", "-1")
+    await line_with(process, "Try:")
+    router = next(child for child in children_of(process.pid) if b"tokenbus_router" in command_of(child))
+    os.kill(router, signal.SIGKILL)
+    code, errors = await finished(process)
+
+    assert code == 1
+    assert errors.splitlines()[-1] == "tokenbus: the router ended with exit code -9; its log says why"
