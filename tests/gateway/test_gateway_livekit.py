@@ -131,7 +131,7 @@ def over_socket(url: str, token: str, model: str, closing: Closing) -> Any:
 
 def over_http(url: str, token: str, model: str, closing: Closing) -> Any:
     plugin = openai_plugin.responses.LLM
-    return closing(plugin(model=model, api_key=token, base_url=url, use_websocket=False, store=False))
+    return closing(plugin(model=model, api_key=token, base_url=url, use_websocket=False))
 
 
 def over_inference(url: str, token: str, model: str, closing: Closing) -> Any:

@@ -19,7 +19,7 @@ const WAYS = {
   "the chat plugin": (model) => new openai.LLM({ model, baseURL, apiKey: token }),
   "the responses plugin over a WebSocket": (model) => new openai.responses.LLM({ model, baseURL, apiKey: token }),
   "the responses plugin over HTTP": (model) =>
-    new openai.responses.LLM({ model, baseURL, apiKey: token, useWebSocket: false, store: false }),
+    new openai.responses.LLM({ model, baseURL, apiKey: token, useWebSocket: false }),
 };
 
 async function read(stream) {
