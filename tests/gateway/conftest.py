@@ -113,17 +113,35 @@ def gateway_url(running: RunningTokenbus, tmp_path_factory: pytest.TempPathFacto
 @contextmanager
 def gateway_process(running: RunningTokenbus, folder: Path, **environment: str) -> Generator[str]:
     """A gateway of its own process; its base URL. Its log in `folder` must hold no error when it ends."""
+    with started_gateway(running, folder, **environment) as started:
+        yield started.url
+        started.process.terminate()
+        log = folder / "gateway.log"
+        assert started.process.wait(timeout=START_TIMEOUT_S) == 0, log.read_text()[-4000:]
+        assert '"ERROR"' not in log.read_text(), log.read_text()[-4000:]
+
+
+@dataclass(frozen=True, slots=True)
+class StartedGateway:
+    """A process that may be killed."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+
+
+@contextmanager
+def started_gateway(running: RunningTokenbus, folder: Path, **environment: str) -> Generator[StartedGateway]:
+    """The same, however it ends."""
     log = folder / "gateway.log"
     variables = {**without_provider_keys(), "TOKENBUS_NATS_URL": running.nats_url, "TOKENBUS_GATEWAY_PORT": "0"}
     with log.open("wb") as output:
         command = [sys.executable, "-m", "tokenbus_gateway"]
         process = subprocess.Popen(command, env={**variables, **environment}, stdout=output, stderr=output)
         try:
-            yield f"http://127.0.0.1:{_announced_port(process, log)}/v1"
+            yield StartedGateway(process, f"http://127.0.0.1:{_announced_port(process, log)}/v1")
         finally:
-            process.terminate()
-            assert process.wait(timeout=START_TIMEOUT_S) == 0, log.read_text()[-4000:]
-            assert '"ERROR"' not in log.read_text(), log.read_text()[-4000:]
+            process.kill()
+            process.wait(timeout=START_TIMEOUT_S)
 
 
 def _announced_port(process: subprocess.Popen[bytes], log: Path) -> int:
