@@ -187,6 +187,10 @@ class Subjects:
         """Request/reply: a stored response, to be read, listed or deleted; served by the router."""
         return f"{self.root}.responses.{tenant}.{request_id}"
 
+    def watching(self, tenant: Tenant, request_id: RequestId) -> str:
+        """Request/reply, both payloads empty: whoever watches the response over a gateway answers; gateways only."""
+        return f"{self.root}.watching.{tenant}.{request_id}"
+
     def stop(self, tenant: Tenant, request_id: RequestId) -> str:
         """To whichever executor runs the request; services only. An empty payload, from the router, cancels it, and
         `deadline` asks only whether it still runs; `overtaken by <attempt>`, from the executor that runs that attempt,

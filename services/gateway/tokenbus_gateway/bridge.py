@@ -16,7 +16,9 @@ from tokenbus.reader import Reader, ReadingTimes
 from tokenbus.replay import AT_ONCE, Replay
 from tokenbus.submission import PreparedRequest, submit
 from tokenbus_gateway.feed import Feed
+from tokenbus_gateway.grace import Graces
 from tokenbus_gateway.tracing import TraceContext
+from tokenbus_gateway.wishes import OnDisconnect
 from tokenbus_schemas import (
     MAX_REQUEST_BYTES,
     Channel,
@@ -82,16 +84,19 @@ class Bridge:
         self._feeds: dict[str, Feed] = {}
         self._replay_turns = asyncio.Semaphore(AT_ONCE)
         self._subscription: Subscription | None = None
+        self._graces = Graces(bus)
 
     async def __aenter__(self) -> Self:
         subject = self._subjects.channel_events(_EVERY_TENANT, self._channel)
         self._subscription = await self._bus.subscribe(subject, self._receive)
         self._forget = self._bus.on_reconnect(self._mark_all_lost)
+        await self._graces.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._graces.__aexit__(None, None, None)
         self._forget()
         if self._subscription is not None:
             await self._subscription.unsubscribe()
@@ -134,6 +139,7 @@ class Bridge:
         # The subscription is at the server before the first replay is asked for, so nothing falls between the two.
         subject = self._subjects.request_events(tenant, request_id)
         subscription = await self._bus.subscribe(subject, lambda message: feed.put(message.data))
+        watching = await self._bus.subscribe(self._subjects.watching(tenant, request_id), self._say_watching)
         forget = self._bus.on_reconnect(mark_lost)
         try:
             reader = Reader(
@@ -148,6 +154,7 @@ class Bridge:
             yield Answer(request_id, reader, feed)
         finally:
             forget()
+            await watching.unsubscribe()
             await subscription.unsubscribe()
 
     async def cancel(self, tenant: Tenant, request_id: RequestId) -> CancelStatus:
@@ -158,6 +165,19 @@ class Bridge:
         """Ask about a stored response. Raises `UnknownRequestError`, `CallRefusedError` and `BusError`."""
         subject = self._subjects.response(tenant, request_id)
         return await stored_response(self._bus, subject, question, request_id=request_id, timeout_s=CALL_TIMEOUT_S)
+
+    async def leave(self, question: Question, policy: OnDisconnect) -> None:
+        """What `policy` says of a request whose client is gone; a grace is waited for elsewhere."""
+        tenant, request_id = question.tenant, question.request_id
+
+        async def abandon() -> None:
+            await self.abandon(tenant, request_id)
+
+        if policy == "cancel":
+            await abandon()
+        elif policy != "continue":
+            subject = self._subjects.watching(tenant, request_id)
+            self._graces.begin(subject, grace_s=policy, at_most_s=question.timeout_s, expired=abandon)
 
     async def abandon(self, tenant: Tenant, request_id: RequestId) -> None:
         """Cancel for a client that is gone; what goes wrong is logged."""
@@ -196,6 +216,9 @@ class Bridge:
     def _new_feed(self) -> Feed:
         options = self._options
         return Feed(buffer_bytes=options.buffer_bytes, silence_s=options.times.silence_s)
+
+    async def _say_watching(self, message: Message) -> None:
+        await self._bus.publish(message.reply, b"")
 
     def _receive(self, message: Message) -> None:
         # `<root>.events.<tenant>.<channel>.<request>.<attempt>`. Request ids of ours are random: one finds one answer.

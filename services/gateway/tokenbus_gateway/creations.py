@@ -85,8 +85,7 @@ class Creation(Endpoint):
                 else:
                     terminal = await last_event(answer)
         except ClientGoneError:
-            if on_disconnect == "cancel" and not asked.background:
-                await bridge.abandon(question.tenant, question.request_id)
+            await bridge.leave(question, "continue" if asked.background else on_disconnect)
             raise
         except BusError:
             # It may have been accepted all the same; the client will send it again.

@@ -143,19 +143,19 @@ class Turns:
 
     async def _ask(self, turn: Turn, question: Question) -> EventLine:
         bridge = self._gate.bridge
-        unknown = False
         try:
             async with bridge.ask(question) as answer:
                 return await self._relay(answer, refers_to=turn.refers_to if turn.resolved else None)
         except BusError:
-            unknown = True  # it may have been accepted; the client will send it again
+            # It may have been accepted all the same; the client will send it again.
+            await bridge.abandon(question.tenant, question.request_id)
             raise
         except ClientGoneError:
             self.client_is_gone = True
             raise
         finally:
-            if unknown or (self.client_is_gone and self._client.wishes.on_disconnect == "cancel"):
-                await bridge.abandon(question.tenant, question.request_id)
+            if self.client_is_gone:
+                await bridge.leave(question, self._client.wishes.on_disconnect)
 
     async def _relay(self, answer: Answer, *, refers_to: object) -> EventLine:
         encoder = ResponsesSSE()

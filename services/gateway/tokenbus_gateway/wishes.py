@@ -12,13 +12,16 @@ from tokenbus_schemas import ErrorCode, PriorityClass, RequestError
 from tokenbus_schemas.headers import MAX_TIMEOUT_S
 from tokenbus_schemas.subjects import PRIORITY_CLASSES, is_priority_class
 
-OnDisconnect = Literal["cancel", "continue"]
-"""`continue`: the answer is finished, and can be read with GET /v1/responses/{id}, or watched if it is not stored."""
+OnDisconnect = Literal["cancel", "continue"] | float
+"""`continue`: the answer is finished, and can be read with GET /v1/responses/{id}, or watched if it is not stored.
+A number: `cancel`, unless someone watches it again within so many seconds.
+"""
 
 _PROVIDER: Final = "x-livekit-inference-provider"
 _PRIORITY: Final = "x-livekit-inference-priority"
 _TIMEOUT: Final = "tokenbus-timeout"
 _ON_DISCONNECT: Final = "tokenbus-on-disconnect"
+_ON_DISCONNECT_SHOWN: Final = "Tokenbus-On-Disconnect"
 
 TRACE_ATTRIBUTES: Final[Mapping[str, str]] = {
     "x-livekit-room-id": "lk.room_id",
@@ -43,10 +46,13 @@ def read_wishes(headers: Mapping[str, str]) -> Wishes:
     priority = headers.get(_PRIORITY)
     if priority is not None and not is_priority_class(priority):
         raise _wrong("X-LiveKit-Inference-Priority", f"one of {', '.join(PRIORITY_CLASSES)}")
-    on_disconnect = headers.get(_ON_DISCONNECT, "cancel")
-    if on_disconnect not in ("cancel", "continue"):
-        raise _wrong("Tokenbus-On-Disconnect", "cancel or continue")
-    return Wishes(headers.get(_PROVIDER) or None, priority, _timeout(headers.get(_TIMEOUT)), on_disconnect)
+    timeout = headers.get(_TIMEOUT)
+    return Wishes(
+        provider=headers.get(_PROVIDER) or None,
+        priority_class=priority,
+        timeout_s=None if timeout is None else _seconds(timeout, of="Tokenbus-Timeout"),
+        on_disconnect=_on_disconnect(headers.get(_ON_DISCONNECT, "cancel")),
+    )
 
 
 def trace_attributes(headers: Mapping[str, str]) -> dict[str, str]:
@@ -54,16 +60,23 @@ def trace_attributes(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: headers[header][:_MAX_ATTRIBUTE] for header, name in TRACE_ATTRIBUTES.items() if headers.get(header)}
 
 
-def _timeout(text: str | None) -> float | None:
-    if text is None:
-        return None
+def _on_disconnect(text: str) -> OnDisconnect:
+    if text == "cancel" or text == "continue":
+        return text
+    policy, _, grace = text.partition(":")
+    if policy != "grace":
+        raise _wrong(_ON_DISCONNECT_SHOWN, "cancel, continue or grace:<seconds>")
+    return _seconds(grace, of=_ON_DISCONNECT_SHOWN)
+
+
+def _seconds(text: str, *, of: str) -> float:
     try:
-        timeout_s = float(text)
+        seconds = float(text)
     except ValueError:
-        timeout_s = 0.0
-    if not 0 < timeout_s <= MAX_TIMEOUT_S:
-        raise _wrong("Tokenbus-Timeout", f"seconds, more than 0 and at most {MAX_TIMEOUT_S:g}")
-    return timeout_s
+        seconds = 0.0
+    if not 0 < seconds <= MAX_TIMEOUT_S:
+        raise _wrong(of, f"seconds, more than 0 and at most {MAX_TIMEOUT_S:g}")
+    return seconds
 
 
 def _wrong(name: str, wanted: str) -> RequestError:
