@@ -51,6 +51,18 @@ async def test_a_request_that_is_sent_twice_becomes_work_once(desk: Desk) -> Non
     assert await desk.work() == first
 
 
+async def test_a_request_that_is_sent_again_soon_after_its_end_gets_that_end(desk: Desk) -> None:
+    await desk.send(GOOD, "r1")
+    await soon(desk.work)
+    await gone(desk.waiting_request)
+    end = encode(Event(COMPLETED, b',"response":{}'), 5)
+    await desk.bus.publish_stored(desk.subjects.result(TENANT, RequestId("r1")), end)
+    await desk.send(GOOD, "r1")
+    await gone(desk.waiting_request)
+    await desk.bus.flush()
+    assert [line.raw for line in desk.live["r1"]] == [end]
+
+
 async def test_a_request_sent_again_that_is_known_stays_as_it_is(desk: Desk) -> None:
     await desk.send(GOOD, "r1")
     first = await soon(desk.work)

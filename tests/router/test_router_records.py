@@ -51,6 +51,13 @@ async def test_a_request_is_kept_as_it_was_asked_before_it_is_acknowledged(desk:
     assert kept.request == {"temperature": 0.5, "instructions": "Be brief."}
 
 
+async def test_a_second_request_under_an_id_changes_nothing_of_what_is_kept(desk: Desk) -> None:
+    kept = await admit(desk, GOOD, "r1")
+    await desk.send({**GOOD, "input": "something else"}, "r1")
+    await gone(desk.waiting_request)
+    assert await kept_of(desk, "r1") == kept
+
+
 async def test_nothing_is_kept_of_a_request_that_is_not_stored(desk: Desk) -> None:
     messages: Json = {"model": "lab/one", "messages": [{"role": "user", "content": "hi"}]}
     for number, body in enumerate([{**GOOD, "store": False}, messages]):

@@ -22,7 +22,7 @@ from tokenbus_router.ending import Ender
 from tokenbus_router.intake import Admitted, Arrival, Continues, Dead, Intake, Refused, Sender
 from tokenbus_router.large import LargeRequests
 from tokenbus_router.limits import RESERVED_BYTES
-from tokenbus_router.lines import Lines
+from tokenbus_router.lines import Handed, Lines
 from tokenbus_router.queue_notes import QueueNotes
 from tokenbus_router.records import Records
 from tokenbus_router.unanswered import Asked, announcement, cancelled, refused
@@ -133,11 +133,7 @@ class IntakeHandler:
 
     async def _is_known(self, arrival: Arrival, *, sender: Sender) -> bool:
         """Whether it has its end, or was handed on. Message ids alone do not tell: they are soon forgotten."""
-        stands = await self._terminal.read(sender.tenant, sender.request_id)
-        if isinstance(stands, Ended):
-            await self._ender.repeat(_asked(arrival, sender=sender), line=stands.line)
-            return True
-        if stands is not None and stands.deleted:
+        if await self._is_over(_asked(arrival, sender=sender)):
             return True
         note = await self._notes.find(sender.tenant, sender.request_id)
         return note is not None and note.status == "queued"
@@ -177,7 +173,7 @@ class IntakeHandler:
         if admitted.asked.announced:
             await self._announce(admitted)
         try:
-            work_sequence = await self._admit(admitted)
+            handed = await self._admit(admitted)
         except StreamFullError:
             message = (
                 f"too many requests of class {admitted.priority_class} wait for pool {admitted.pool}; send this one "
@@ -188,12 +184,14 @@ class IntakeHandler:
         except RequestError as error:
             await self._refuse(Refused(admitted.asked, error.body))
         else:
+            if handed.before and await self._is_over(admitted.asked):
+                return
             # After the work, which waits for nothing, and out of its way to the first token: for these writes the same
             # server would work in the same moment. The note last: it says that all before it was done.
             await asyncio.sleep(_OUT_OF_THE_WAY_S)
             if admitted.record is not None and not admitted.asked.announced:
                 await self._records.keep(admitted.asked, record=admitted.record)
-            await self._note(admitted, work_sequence=work_sequence)
+            await self._note(admitted, work_sequence=handed.work_sequence)
 
     async def _announce(self, admitted: Admitted) -> None:
         """Before the work, so that these events are the first. Who has heard that it is queued may ask for it."""
@@ -204,11 +202,19 @@ class IntakeHandler:
         subject = self._intake.subjects.events(asked.tenant, asked.channel, asked.request_id, 1)
         await self._bus.publish(subject, message)
 
-    async def _admit(self, admitted: Admitted) -> int:
+    async def _admit(self, admitted: Admitted) -> Handed:
         try:
             return await self._lines.admit(admitted)
         except PayloadTooLargeError:  # nothing was sent; what fits pays nothing for what does not
             return await self._lines.admit(await self._large.referred(admitted))
+
+    async def _is_over(self, asked: Asked) -> bool:
+        """Whether a request of this id has its end, which is told again, or was deleted."""
+        stands = await self._terminal.read(asked.tenant, asked.request_id)
+        if isinstance(stands, Ended):
+            await self._ender.repeat(asked, line=stands.line)
+            return True
+        return stands is not None and stands.deleted
 
     async def _note(self, admitted: Admitted, *, work_sequence: int) -> None:
         asked = admitted.asked

@@ -15,9 +15,9 @@ import logging
 import random
 import time
 from collections.abc import Mapping
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
-from tokenbus.bus import Bus, StoredMessage
+from tokenbus.bus import Bus, StoredAck, StoredMessage
 from tokenbus.bus_stored import MESSAGE_ID, TTL
 from tokenbus.error_site import error_site
 from tokenbus.errors import BusError, StreamFullError
@@ -39,6 +39,15 @@ _SCAN_S: Final = 1.0
 _BATCH: Final = 64
 
 
+class Handed(NamedTuple):
+    """Work that the server has."""
+
+    work_sequence: int
+    """In WORK; 0: it waits in line."""
+    before: bool
+    """The server had it already, for a request of the same id."""
+
+
 class Lines:
     """Puts work into WORK, or in line; `advance` lets it move up for ever."""
 
@@ -54,25 +63,26 @@ class Lines:
         """Those that we have put something into since we last began to look."""
         self._wake = asyncio.Event()
 
-    async def admit(self, admitted: Admitted) -> int:
-        """The sequence of the work in WORK; 0: it waits in line.
+    async def admit(self, admitted: Admitted) -> Handed:
+        """Hand the work on.
 
         Raises `StreamFullError` where the line is full, `PayloadTooLargeError` and other `BusError`.
         """
         line = WorkAddress(admitted.pool, admitted.priority_class, admitted.asked.tenant)
         if line not in self._known and not self._places.are_counted_by_us(line.tenant):
             try:
-                return await self._publish(admitted, subject=self._subjects.work(*line))
+                stored = await self._publish(admitted, subject=self._subjects.work(*line))
+                return Handed(stored.sequence, stored.duplicate)
             except StreamFullError:
                 pass
-        await self._publish(admitted, subject=self._subjects.waiting(*line))
+        stored = await self._publish(admitted, subject=self._subjects.waiting(*line))
         self._fresh.add(line)
         if line not in self._known:
             self._known.add(line)
             self._wake.set()
             fields = {"tenant": line.tenant, "pool": line.pool, "class": line.priority_class}
             _log.info("work waits in line", extra=fields)
-        return 0
+        return Handed(0, stored.duplicate)
 
     async def advance(self) -> NoReturn:
         """Lets work move up as places become free."""
@@ -121,8 +131,8 @@ class Lines:
         if moved >= waiting and move.line not in self._fresh:
             self._known.discard(move.line)
 
-    async def _publish(self, admitted: Admitted, *, subject: str) -> int:
-        stored = await self._bus.publish_stored(
+    async def _publish(self, admitted: Admitted, *, subject: str) -> StoredAck:
+        return await self._bus.publish_stored(
             subject,
             admitted.payload,
             headers=admitted.headers,
@@ -130,7 +140,6 @@ class Lines:
             ttl_s=admitted.deadline - time.time() + WORK_OUTLIVES_S,
             retry_for_s=_RETRY_FOR_S,
         )
-        return stored.sequence
 
     async def _publish_again(self, message: StoredMessage, *, line: WorkAddress) -> None:
         # An operator may have put it there, without headers: nothing in a line may end the router.

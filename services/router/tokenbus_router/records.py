@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from tokenbus.bus import Bus, StreamSpec
-from tokenbus.errors import PayloadTooLargeError
+from tokenbus.errors import PayloadTooLargeError, WrongLastSequenceError
 from tokenbus_router.unanswered import Asked
 from tokenbus_schemas import RequestId, StoredRequest, Tenant
 
@@ -28,14 +28,19 @@ class Records:
         self._prefix = bucket.subjects[0].removesuffix(">")
 
     async def keep(self, asked: Asked, *, record: bytes) -> None:
-        """Store the record. One that is too large for the bus is not stored: its response is not found later.
+        """Store the record, unless the request has one: the first stands, as its answer does.
 
-        Raises `BusError`; to repeat it is safe.
+        One that is too large for the bus is not stored: its response is not found later. Raises `BusError`.
         """
         try:
             await self._bus.publish_stored(
-                self._subject(asked.tenant, asked.request_id), record, retry_for_s=_RETRY_FOR_S
+                self._subject(asked.tenant, asked.request_id),
+                record,
+                expected_last_subject_sequence=0,
+                retry_for_s=_RETRY_FOR_S,
             )
+        except WrongLastSequenceError:
+            return
         except PayloadTooLargeError as error:
             extra = {"request_id": asked.request_id, "tenant": asked.tenant, "size": error.size}
             _log.warning("a request is too large to be kept; its response can not be continued", extra=extra)
