@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from tokenbus.errors import (
     AnswerLostError,
     BusError,
+    BusTimeoutError,
     CallRefusedError,
     RequestRefusedError,
     TokenbusError,
@@ -54,6 +55,8 @@ class ReadingTimes:
     """The same where the answer had begun: an executor may still run it, and be waiting for its provider."""
     unknown_s: float = 2.0
     """A request that is attached to may be this young that the router has not seen it yet."""
+    unanswered_s: float = 10.0
+    """Attached: calls that nobody answers are repeated for this long. A router that has just died took them with it."""
     grace_s: float = 10.0
     """An accepted request must have its terminal event this long after its deadline; attached, after an hour."""
 
@@ -166,7 +169,9 @@ class Reader:
                 events = self.sequencer.feed([terminal] if terminal is not None else [])
         except (BusError, CallRefusedError) as error:
             refused = isinstance(error, CallRefusedError) and error.facts.retry == "never"
-            if refused or (self._state is None and self._is_in_vain()):
+            # Silence is no word that nobody is there: it is given longer than one call takes to time out.
+            patience_s = self._times.unanswered_s if isinstance(error, BusTimeoutError) else self._times.unknown_s
+            if refused or (self._state is None and self._is_in_vain(patience_s)):
                 raise
             self._report_failed_replay(error)
             page, events = None, []
@@ -176,7 +181,7 @@ class Reader:
         if page is not None:
             self._quiet_since, self._state = now, page.state
             if page.state == "unknown" and self._attached:
-                if self._is_in_vain():
+                if self._is_in_vain(self._times.unknown_s):
                     raise UnknownRequestError(self._request_id)
                 self.sequencer.doubt()
             if self.submitted is not None:
@@ -216,10 +221,10 @@ class Reader:
                     raise AnswerLostError(self._request_id, state=state) from error
                 loss.resubmitted(reconnects=reconnects)
 
-    def _is_in_vain(self) -> bool:
-        """Attached for a while, and nothing at all has come."""
+    def _is_in_vain(self, patience_s: float) -> bool:
+        """Attached for that long, and nothing at all has come."""
         nothing_came = self.sequencer.cursor == self._after and not self.sequencer.has_gap
-        return self._attached and nothing_came and self._loop.time() >= self._started + self._times.unknown_s
+        return self._attached and nothing_came and self._loop.time() >= self._started + patience_s
 
     def _give_up_gap(self, page: Page | None, *, now: float) -> list[EventLine]:
         if self._gap_since is None or not self.sequencer.has_gap:

@@ -93,6 +93,23 @@ async def test_without_a_router_watching_is_an_error(nats_url: str, root: str) -
             await stream.response()
 
 
+async def test_a_router_that_dies_with_the_first_call_in_hand_is_followed_by_another(
+    watcher: tokenbus.Client, answerer: Answerer, bus: Bus, root: str
+) -> None:
+    """The call's time limit alone is more than what an unknown request is waited for."""
+    unanswered: list[Message] = []
+    await answerer.stop_serving("replay")
+    dying = await bus.subscribe(f"{root}.replay.>", unanswered.append)
+    await bus.flush()
+    answerer.store(REQUEST, whole_answer(REQUEST, PIECES))
+    async with watcher.attach("watched") as stream, asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(stream.response())
+        await eventually(lambda: bool(unanswered))
+        await dying.unsubscribe()
+        await bus.subscribe(f"{root}.replay.>", answerer.answer_replay)
+    assert reading.result().output_text == "The quick brown fox"
+
+
 async def test_a_replayed_event_that_is_none_is_a_breach_of_contract(
     watcher: tokenbus.Client, answerer: Answerer, bus: Bus, root: str
 ) -> None:
