@@ -53,6 +53,8 @@ class Row(NamedTuple):
 
 
 EVENTS = r"PUB tokenbus\.events\."
+TELLING = EVENTS + r"[^\r]*\r\n[^\r]*"
+"""Inside one message: what is written together goes over the wire together."""
 CHECKPOINT = r"PUB \$KV\.tokenbus_checkpoints\."
 RESULT = r"PUB tokenbus\.results\."
 WORK = r"PUB tokenbus\.work\."
@@ -68,10 +70,10 @@ ROWS = [
     Row("a round is checkpointed", "executor", Place(CHECKPOINT, "answered"), "whole"),
     Row("the tool is called", "executor", Place(r"PUB tokenbus\.tools\.shared\.count_once ", "sent"), "whole"),
     Row("the tool runs", "executor", Place(r"PUB tokenbus\.tools\.shared\.count_once ", "answered"), "whole"),
-    Row("the tool's output", "executor", Place(EVENTS + r'.*"type":"function_call_output"', "sent"), "whole"),
+    Row("the tool's output", "executor", Place(TELLING + '"type":"function_call_output"', "sent"), "whole"),
     Row("the end is about to be stored", "executor", Place(RESULT, "sent"), "kept"),
     Row("the end is stored", "executor", Place(RESULT, "answered"), "whole"),
-    Row("the end is told", "executor", Place(EVENTS + r'.*"type":"response.completed"', "sent"), "whole"),
+    Row("the end is told", "executor", Place(TELLING + '"type":"response.completed"', "sent"), "whole"),
     Row("the work is acknowledged", "executor", Place(r"PUB \$JS\.ACK\.TOKENBUS_WORK\.[^\n]*\n\+ACK", "sent"), "whole"),
 ]
 FALLS = (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM)
