@@ -294,7 +294,8 @@ class Client:
 
         async def resubmit(number: int) -> None:
             remaining_s = deadline - asyncio.get_running_loop().time()
-            await submit(self._bus, again(request, resubmission=number, remaining_s=remaining_s))
+            once_more = again(request, resubmission=number, remaining_s=remaining_s)
+            await submit(self._bus, once_more, max_bytes=self._options.max_request_bytes)
 
         return Submitted(loss, lambda: self._bus.reconnects, resubmit)
 

@@ -19,7 +19,7 @@ from tokenbus.errors import (
     StreamFullError,
 )
 from tokenbus.upload import upload
-from tokenbus_schemas import MAX_REQUEST_BYTES, Channel, RequestHeaders, RequestId, parse_request_headers
+from tokenbus_schemas import Channel, RequestHeaders, RequestId, parse_request_headers
 from tokenbus_schemas.headers import MAX_TIMEOUT_S, PAYLOAD, TIMEOUT, TRACEPARENT, TRACESTATE
 
 TRIES: Final = 3
@@ -91,7 +91,7 @@ def again(request: PreparedRequest, *, resubmission: int, remaining_s: float) ->
     return request._replace(headers=headers.to_wire())
 
 
-async def submit(bus: Bus, request: PreparedRequest, *, max_bytes: int = MAX_REQUEST_BYTES) -> None:
+async def submit(bus: Bus, request: PreparedRequest, *, max_bytes: int) -> None:
     """Returns when the request is stored, and so accepted. One over the bus's limit goes in pieces, if it is not over
     `max_bytes`.
 
