@@ -1,10 +1,11 @@
 """Settings that every service has, read once from the environment in its `__main__` and passed down."""
 
 import ssl
-from typing import Literal
+import sys
+from typing import Final, Literal, TypeVar
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from tokenbus.bus import BusOptions, Login
 from tokenbus_chassis.delivery_limit import MAX_DELIVERIES
@@ -12,6 +13,9 @@ from tokenbus_chassis.topology import Topology, TopologyLimits, topology
 from tokenbus_schemas import DEFAULT_ROOT, Pool
 from tokenbus_schemas.subjects import TOKEN_PATTERN
 
+BAD_SETTINGS: Final = 2
+"""Exit code: a setting can not be used; which, and why, stands on standard error."""
+_PREFIX: Final = "TOKENBUS_"
 _LIMITS = TopologyLimits()
 _OPTIONS = BusOptions()
 
@@ -20,7 +24,7 @@ class ServiceSettings(BaseSettings):
     """Base of a service's settings; each field is an environment variable led by `TOKENBUS_`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TOKENBUS_", frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True
+        env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True
     )
 
     nats_url: str = Field(
@@ -185,3 +189,19 @@ def settings_table(settings: type[ServiceSettings]) -> str:
 
 def _revealed(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
+
+
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+
+
+def read_settings(kind: type[SettingsT]) -> SettingsT:
+    """The settings of this process's environment. Ends the process where one can not be used, with a line for each."""
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            name = _PREFIX + "_".join(map(str, problem["loc"])).upper() if problem["loc"] else "settings"
+            sys.stderr.write(f"{name}: {problem['msg']}\n")
+    except SettingsError as error:
+        sys.stderr.write(f"settings: {error}\n")
+    raise SystemExit(BAD_SETTINGS)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import Field, SecretStr, ValidationError
 
-from tokenbus_chassis.settings import ServiceSettings, settings_table
+from tokenbus_chassis.settings import BAD_SETTINGS, ServiceSettings, read_settings, settings_table
 from tokenbus_schemas import Pool
 
 
@@ -67,3 +67,21 @@ def test_the_table_lists_all_variables() -> None:
     assert "| `TOKENBUS_API_KEY` | required | A key. |" in table
     assert "| `NOTIFY_SOCKET` |  | Set by systemd" in table
     assert len(table.splitlines()) == 2 + len(ExampleSettings.model_fields)
+
+
+def test_settings_that_can_not_be_used_are_named_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOKENBUS_HEALTH_PORT", "many")
+    monkeypatch.setenv("TOKENBUS_DRAIN_TIMEOUT_S", "-1")
+    with pytest.raises(SystemExit) as ended:
+        read_settings(ServiceSettings)
+    assert ended.value.code == BAD_SETTINGS
+    lines = capsys.readouterr().err.splitlines()
+    assert sorted(line.partition(":")[0] for line in lines) == ["TOKENBUS_DRAIN_TIMEOUT_S", "TOKENBUS_HEALTH_PORT"]
+    assert "many" not in "".join(lines)
+
+
+def test_settings_that_can_be_used_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKENBUS_DRAIN_TIMEOUT_S", "3")
+    assert read_settings(ServiceSettings).drain_timeout_s == 3

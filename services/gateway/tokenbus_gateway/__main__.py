@@ -6,6 +6,7 @@ import sys
 from typing import Final
 
 from tokenbus_chassis.run import run
+from tokenbus_chassis.settings import read_settings
 from tokenbus_gateway.access.access_file import AccessFile, AccessFileError, read_access_file
 from tokenbus_gateway.access.authenticator import Authenticator
 from tokenbus_gateway.gateway import gateway
@@ -17,7 +18,7 @@ BAD_KEYS: Final = 2
 
 def main() -> int:
     """Run until a signal; the exit code."""
-    settings = GatewaySettings()
+    settings = read_settings(GatewaySettings)
     try:
         path = settings.gateway_keys_file
         file = AccessFile() if path is None else read_access_file(path)

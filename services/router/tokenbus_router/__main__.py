@@ -4,6 +4,7 @@ import sys
 from typing import Final
 
 from tokenbus_chassis.run import run
+from tokenbus_chassis.settings import read_settings
 from tokenbus_router.app import routing
 from tokenbus_router.catalog_file import CatalogFile
 from tokenbus_router.catalog_load import load_catalog
@@ -16,7 +17,7 @@ BAD_CATALOG: Final = 2
 
 def main() -> int:
     """Run until a signal; the exit code."""
-    settings = RouterSettings()
+    settings = read_settings(RouterSettings)
     file = CatalogFile(settings.catalog)
     try:
         catalog = load_catalog(file.text())

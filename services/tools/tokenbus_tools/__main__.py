@@ -6,6 +6,7 @@ import sys
 from typing import Final
 
 from tokenbus_chassis.run import run
+from tokenbus_chassis.settings import read_settings
 from tokenbus_toolkit import ToolDefinitionError
 from tokenbus_tools.app import serving_tools
 from tokenbus_tools.errors import ToolsError
@@ -19,7 +20,7 @@ NOTHING_TO_SERVE: Final = 2
 
 def main() -> int:
     """Run until a signal; the exit code."""
-    settings = ToolsSettings()
+    settings = read_settings(ToolsSettings)
     try:
         tools = tools_of(settings.modules())
         file = read_tools_file(settings.tools_text(), environment=os.environ)
