@@ -2,7 +2,8 @@
 
 from tokenbus.bus_options import BusOptions, Login
 from tokenbus.calls import InputItems
-from tokenbus.client import Client, ClientOptions, OnExit, connect
+from tokenbus.client import Client, connect
+from tokenbus.client_options import ClientOptions, OnExit
 from tokenbus.errors import (
     AnswerLostError,
     BusClosedError,

@@ -1,31 +1,25 @@
 """The client: send chat requests over the bus, read, watch and cancel their answers."""
 
-import asyncio
-import logging
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Literal, Self, Unpack, get_args
+from typing import Final, Self, Unpack, get_args
 
 from pydantic import ValidationError
 
 from tokenbus.bus import Bus, BusOptions, Login
 from tokenbus.calls import InputItems, call, cancel, stored_response
-from tokenbus.errors import ContractError, InvalidRequestError, RequestRefusedError, TokenbusError
-from tokenbus.inbox import BUFFER_BYTES, Inbox
+from tokenbus.client_options import ClientOptions, OnExit
+from tokenbus.errors import ContractError, InvalidRequestError
 from tokenbus.live import LiveEvents, live_events
-from tokenbus.loss import LossWatch
 from tokenbus.params import JsonObject, RequestParams, request_body, with_recovery
-from tokenbus.reader import Reader, ReadingTimes, Submitted
-from tokenbus.replay import AT_ONCE, Replay
+from tokenbus.readings import Readings
 from tokenbus.stream import ResponseStream
-from tokenbus.submission import PreparedRequest, again, prepare, submit
+from tokenbus.submission import prepare
 from tokenbus_schemas import (
     DEFAULT_ROOT,
     DEFAULT_TENANT,
-    MAX_REQUEST_BYTES,
     PRIORITY_CLASSES,
     InvalidTokenError,
     ModelList,
@@ -37,36 +31,15 @@ from tokenbus_schemas import (
     Subjects,
 )
 from tokenbus_schemas.control import CancelStatus
-from tokenbus_schemas.headers import MAX_TIMEOUT_S
 from tokenbus_schemas.replay import ReplayMode
 from tokenbus_schemas.requests import Recovery
 from tokenbus_schemas.stored_calls import ItemOrder
 from tokenbus_schemas.subjects import request_id as checked_request_id
 from tokenbus_schemas.subjects import tenant as checked_tenant
 
-_log = logging.getLogger(__name__)
-
 DEFAULT_SERVERS: Final = "nats://127.0.0.1:4222"
 DEFAULT_TIMEOUT_S: Final = 600.0
 """A request's whole time, queueing included; the same as in OpenAI's SDKs."""
-
-OnExit = Literal["cancel", "continue"]
-"""What leaving a stream before its end does to the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientOptions:
-    """Times and limits of a client."""
-
-    call_timeout_s: float = 5.0
-    """For one `cancel()` or `models()`."""
-    cancel_on_exit_s: float = 1.0
-    """Leaving a stream early waits at most this long until the router has taken the cancel."""
-    max_request_bytes: int = MAX_REQUEST_BYTES
-    """A larger request is refused before anything is sent. Above the bus's max_payload it goes in pieces."""
-    buffer_bytes: int = BUFFER_BYTES
-    """Unread live bytes that one stream may hold; beyond, the stream is healed by replay."""
-    times: ReadingTimes = field(default_factory=ReadingTimes)
 
 
 class Client:
@@ -89,7 +62,7 @@ class Client:
         self._tenant = checked_tenant(tenant)
         self._subjects = Subjects(root)
         self._options = options or ClientOptions()
-        self._replay_turns = asyncio.Semaphore(AT_ONCE)
+        self._readings = Readings(bus, subjects=self._subjects, tenant=self._tenant, options=self._options)
         self._opened: LiveEvents | None = None
         self._live_context = live_events(
             bus, subjects=self._subjects, tenant=self._tenant, buffer_bytes=self._options.buffer_bytes
@@ -169,7 +142,7 @@ class Client:
             channel=self._live.channel,
             timeout_s=timeout_s,
         )
-        reading = self._submitted(prepared, on_exit=on_exit)
+        reading = self._readings.submitted(prepared, live=self._live, on_exit=on_exit)
         return ResponseStream(reading, request_id=prepared.request_id, from_start=True)
 
     def attach(self, request_id: str, *, after: int = -1, mode: ReplayMode = "events") -> ResponseStream:
@@ -187,9 +160,8 @@ class Client:
             raise InvalidRequestError("must be a sequence number, or -1 for everything", param="after")
         if mode not in get_args(ReplayMode) or (mode == "snapshot" and after >= 0):
             raise InvalidRequestError("must be 'events', or 'snapshot' without after", param="mode")
-        return ResponseStream(
-            self._attached(identity, after=after, mode=mode), request_id=identity, from_start=after < 0
-        )
+        reading = self._readings.attached(identity, after=after, mode=mode)
+        return ResponseStream(reading, request_id=identity, from_start=after < 0)
 
     async def cancel(self, request_id: str) -> CancelStatus:
         """Cancel any request of this tenant, in every phase, from any process.
@@ -253,87 +225,6 @@ class Client:
         if self._opened is None:
             raise RuntimeError("the client is not open; use it inside `async with`")
         return self._opened
-
-    def _replay(self, request_id: RequestId) -> Replay:
-        subject = self._subjects.replay(self._tenant, request_id)
-        return Replay(self._bus, subject=subject, turns=self._replay_turns)
-
-    @asynccontextmanager
-    async def _submitted(self, request: PreparedRequest, *, on_exit: OnExit) -> AsyncGenerator[Reader]:
-        deadline = asyncio.get_running_loop().time() + request.timeout_s
-        with self._live.inbox(request.request_id) as inbox:
-            reader = Reader(
-                inbox,
-                replay=self._replay(request.request_id),
-                request_id=request.request_id,
-                attached=False,
-                deadline=deadline,
-                times=self._options.times,
-            )
-            refused = False
-            try:
-                try:
-                    await submit(self._bus, request, max_bytes=self._options.max_request_bytes)
-                except RequestRefusedError:
-                    refused = True
-                    raise
-                reader.submitted = self._accepted(request, deadline=deadline)
-                yield reader
-            finally:
-                if on_exit == "cancel" and not refused and not reader.sequencer.ended:
-                    await self._cancel_on_exit(request.request_id)
-
-    def _accepted(self, request: PreparedRequest, *, deadline: float) -> Submitted:
-        times = self._options.times
-        loss = LossWatch(
-            reconnects=self._bus.reconnects,
-            may_resubmit=request.may_resubmit,
-            lost_s=times.lost_s,
-            abandoned_s=times.abandoned_s,
-        )
-
-        async def resubmit(number: int) -> None:
-            remaining_s = deadline - asyncio.get_running_loop().time()
-            once_more = again(request, resubmission=number, remaining_s=remaining_s)
-            await submit(self._bus, once_more, max_bytes=self._options.max_request_bytes)
-
-        return Submitted(loss, lambda: self._bus.reconnects, resubmit)
-
-    async def _cancel_on_exit(self, request_id: RequestId) -> None:
-        """Tells the router, whatever else is going on: this often runs in a task that is itself being cancelled."""
-        try:
-            async with asyncio.timeout(self._options.cancel_on_exit_s):
-                await self.cancel(request_id)
-        except (TokenbusError, TimeoutError) as error:
-            _log.warning(
-                "a cancel was not confirmed", extra={"request_id": request_id, "problem": type(error).__name__}
-            )
-
-    @asynccontextmanager
-    async def _attached(self, request_id: RequestId, *, after: int, mode: ReplayMode) -> AsyncGenerator[Reader]:
-        inbox = Inbox(buffer_bytes=self._options.buffer_bytes)
-
-        async def mark_lost() -> None:
-            inbox.mark_lost()
-
-        # The subscription is at the server before the first replay is asked for, so nothing falls between the two.
-        subject = self._subjects.request_events(self._tenant, request_id)
-        subscription = await self._bus.subscribe(subject, lambda message: inbox.put(message.data))
-        forget = self._bus.on_reconnect(mark_lost)
-        try:
-            yield Reader(
-                inbox,
-                replay=self._replay(request_id),
-                request_id=request_id,
-                after=after,
-                attached=True,
-                mode=mode,
-                deadline=asyncio.get_running_loop().time() + MAX_TIMEOUT_S,
-                times=self._options.times,
-            )
-        finally:
-            forget()
-            await subscription.unsubscribe()
 
 
 @asynccontextmanager
