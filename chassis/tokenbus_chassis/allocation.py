@@ -22,6 +22,7 @@ class Queue(NamedTuple):
     """What a worker knows of one queue. `asked`: unanswered requests. `waiting`: messages there at last sight.
 
     `resting`: ask nothing of it just now. `last`: number of the last request to it; they count up over all queues.
+    `sparing`: ask no more of it than rules 2 and 4 say.
     """
 
     asked: int = 0
@@ -29,6 +30,7 @@ class Queue(NamedTuple):
     resting: bool = False
     rank: int = 0
     last: int = 0
+    sparing: bool = False
 
 
 class Rooms:
@@ -82,7 +84,8 @@ def allocate(rooms: Rooms, queues: Sequence[Queue], *, turn: int, depth: int = 1
             ask(index, slots=min(rooms.of(queue.rank), max(0, queue.waiting - queue.asked - asks[index])))
     for _ in range(depth - 1):
         for index, queue in enumerate(queues):
-            if rooms.of(queue.rank) and not queue.resting and queue.asked + asks[index] < depth:
+            idle = not (queue.resting or queue.sparing)
+            if idle and rooms.of(queue.rank) and queue.asked + asks[index] < depth:
                 ask(index)
     return asks
 

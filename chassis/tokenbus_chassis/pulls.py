@@ -11,11 +11,13 @@ Rules of this file: no await, no network, no clock; `now` is any monotonic time 
 - While messages are known to wait elsewhere and slots are short, a request is only a probe and ends almost at once.
   Otherwise it waits the longer, the more slots there are to spare. "Elsewhere" is where its slot would be of use: slots
   kept for urgent classes listen in peace while the others' queues are full.
+- Queues may form *groups*, of each of which the caller says, whenever it likes, how much more it has room for. Without
+  room nothing more is asked of it; with some, one request per queue and no more than that room.
 
 Source of the statuses: nats-server 2.15.1, `server/consumer.go`; nats-io/nats-architecture-and-design ADR-13, ADR-37.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -70,19 +72,29 @@ class Pull(NamedTuple):
 @dataclass(slots=True)
 class _QueueState:
     rank: int
+    group: str
     open: dict[int, float] = field(default_factory=dict[int, float])
     """When each open request counts as lost; in the order in which they were sent."""
     waiting: int = 0
     rests_until: float = float("-inf")
     last: int = 0
+    shut: bool = False
+    """Its group had no room when it was last looked at."""
 
 
 class PullBook:
     """What was asked of which queue. Queues are numbered, in order of priority, each with its rank."""
 
-    def __init__(self, *, ranks: Sequence[int], slots: Sequence[int], times: PullTimes | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ranks: Sequence[int],
+        slots: Sequence[int],
+        groups: Sequence[str] = (),
+        times: PullTimes | None = None,
+    ) -> None:
         """`ranks`: of each queue. `slots`: how many the queues of each rank and of later ones may fill together, so the
-        first number is all there are.
+        first number is all there are. `groups`: of each queue, or of none.
         """
         if not ranks or not slots or min(slots) < 1:
             raise ValueError(f"slots: {list(slots)} slots for {len(ranks)} queues; there must be at least 1 of both")
@@ -90,7 +102,7 @@ class PullBook:
             raise ValueError(
                 f"slots: {list(slots)} for ranks {sorted(set(ranks))}; name as many for each rank, or fewer"
             )
-        self._queues = [_QueueState(rank) for rank in ranks]
+        self._queues = [_QueueState(*queue) for queue in zip(ranks, groups or [""] * len(ranks), strict=True)]
         self._times = times or PullTimes()
         self._slots = slots
         self._depth = max(1, min(_DEPTH_MAX, slots[0] // (_ROOMY * len(ranks))))
@@ -108,15 +120,12 @@ class PullBook:
         """Open requests."""
         return sum(len(queue.open) for queue in self._queues)
 
-    def plan(self, now: float) -> list[Pull]:
-        """The requests to send now; from here on they count as open."""
+    def plan(self, now: float, *, group_rooms: Mapping[str, int] | None = None) -> list[Pull]:
+        """The requests to send now; from here on they count as open. `group_rooms`: of groups that have not endless."""
         rooms = self._rooms()
         if not rooms.of(0):
             return []
-        seen = [
-            Queue(len(queue.open), queue.waiting, queue.rests_until > now, queue.rank, queue.last)
-            for queue in self._queues
-        ]
+        seen = self._seen(now, group_rooms or {})
         asks = allocate(rooms, seen, turn=self._turn, depth=self._depth)
         deaf: list[int] = []
         unserved: list[int] = []
@@ -161,7 +170,7 @@ class PullBook:
         state.waiting = 0
         if status in _NOTHING_THERE:
             rooms = self._rooms()
-            if any(other.waiting and rooms.of(other.rank) for other in self._queues):
+            if any(other.waiting and not other.shut and rooms.of(other.rank) for other in self._queues):
                 state.rests_until = now + times.rest_s
             return "fine"
         state.rests_until = now + times.trouble_s
@@ -189,6 +198,22 @@ class PullBook:
         if self._rooms().of(0):
             dues += [state.rests_until for state in self._queues if state.rests_until > now]
         return min(dues, default=now + self._times.roomy_s)
+
+    def _seen(self, now: float, group_rooms: Mapping[str, int]) -> list[Queue]:
+        """With no more waiting in a group than there is room for: each queue gets its turn, and the first the rest."""
+        left = dict(group_rooms)
+        seen: list[Queue] = []
+        for state in self._queues:
+            resting = state.rests_until > now
+            queue = Queue(len(state.open), state.waiting, resting, state.rank, state.last)
+            room = group_rooms.get(state.group)
+            state.shut = room is not None and room <= 0
+            if room is not None:
+                waiting = min(queue.waiting, max(0, left[state.group]))
+                left[state.group] -= max(waiting, queue.asked)
+                queue = queue._replace(waiting=waiting, resting=resting or state.shut, sparing=True)
+            seen.append(queue)
+        return seen
 
     def _rooms(self) -> Rooms:
         used = list(self._running)

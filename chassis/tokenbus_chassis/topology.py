@@ -78,6 +78,8 @@ class Topology:
     catalog: BucketSpec
     cancelled: BucketSpec
     cooldown: BucketSpec
+    permits: BucketSpec
+    """Who calls the providers that have a limit."""
     responses: StreamSpec
     """As `checkpoints`."""
     checkpoints: StreamSpec
@@ -93,7 +95,7 @@ class Topology:
 
     @property
     def buckets(self) -> tuple[BucketSpec, ...]:
-        return self.catalog, self.cancelled, self.cooldown
+        return self.catalog, self.cancelled, self.cooldown, self.permits
 
     @property
     def consumers(self) -> tuple[ConsumerSpec, ...]:
@@ -218,6 +220,8 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
         catalog=BucketSpec(f"{root}_catalog", replicas=bounds.replicas),
         cancelled=BucketSpec(f"{root}_cancelled", ttl_s=bounds.results_max_age_s, replicas=bounds.replicas),
         cooldown=BucketSpec(f"{root}_cooldown", replicas=bounds.replicas),
+        # Nothing in it outlives the processes that wrote it.
+        permits=BucketSpec(f"{root}_permits", replicas=bounds.replicas, storage="memory"),
         responses=rolling_bucket("responses", bounds.responses_max_bytes),
         checkpoints=rolling_bucket("checkpoints", bounds.checkpoints_max_bytes),
         tools=journal_stream(root, replicas=bounds.replicas, max_bytes=bounds.tools_max_bytes),
@@ -228,6 +232,11 @@ def topology(root: str = DEFAULT_ROOT, *, limits: TopologyLimits | None = None, 
 def class_rank(consumer: str) -> int:
     """Of a consumer of requests or of work, by its name: 0 for the most urgent class."""
     return PRIORITY_CLASSES.index(cast("PriorityClass", consumer.rpartition("_")[2]))
+
+
+def pool_of(consumer: str) -> str:
+    """Of a consumer of work, by its name."""
+    return consumer.rpartition("_")[0]
 
 
 async def ensure_topology(bus: Bus, wanted: Topology, *, timeout_s: float = 30.0) -> list[Ensured]:

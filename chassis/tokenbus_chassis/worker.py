@@ -12,7 +12,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
@@ -38,7 +38,8 @@ _CLEANUP_S: Final = 5.0
 class Worker:
     """Runs `handler` for the messages of `stream`, at most `slots` at once. Pulls while inside `running()`.
 
-    `consumers`: names, in order of priority. `rank`: of a consumer, by its name. `reserve`: the share of the slots that
+    `consumers`: names, in order of priority. `rank`: of a consumer, by its name; so is `group`. `rooms`: how many more
+    messages the groups that it names may be asked for, asked at each pull. `reserve`: the share of the slots that
     is kept from each rank after the first and from those after it (`allocation.py` says what all this means).
     `ack_wait_s`: the consumers'; heartbeats come three times as often unless `heartbeat_s` says otherwise. `repair`:
     called when a consumer does not exist, until it does, and after every reconnect, since the server may have come back
@@ -57,6 +58,8 @@ class Worker:
         slots: int,
         handler: Handler,
         rank: Callable[[str], int] = lambda _: 0,
+        group: Callable[[str], str] = lambda _: "",
+        rooms: Callable[[], Mapping[str, int]] | None = None,
         reserve: Sequence[float] = (),
         ack_wait_s: float = 15.0,
         heartbeat_s: float | None = None,
@@ -68,6 +71,8 @@ class Worker:
         self._stream = stream
         self._slots = slots
         self._rank = rank
+        self._group = group
+        self._rooms = rooms
         self._reserve = reserve
         self._times = times
         self._set_queues(consumers)
@@ -118,6 +123,10 @@ class Worker:
         if self._tasks is not None:
             await self._start_over()
 
+    def look_again(self) -> None:
+        """There may be room in a group that had none."""
+        self._wake.set()
+
     async def stop(self) -> None:
         """Take nothing more; what was on its way is handed back. Messages in hand go on."""
         self._stopping = True
@@ -151,7 +160,8 @@ class Worker:
         self._pull_subjects = [f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}" for consumer in consumers]
         ranks = [*map(self._rank, consumers)]
         slots = slots_by_rank(self._slots, ranks=ranks, reserve=self._reserve)
-        self._book = PullBook(ranks=ranks, slots=slots, times=self._times)
+        groups = [*map(self._group, consumers)]
+        self._book = PullBook(ranks=ranks, slots=slots, groups=groups, times=self._times)
 
     async def _on_reconnect(self) -> None:
         self._missing.set()
@@ -251,7 +261,7 @@ class Worker:
         if self._stopping or not self._bus.connected:
             return
         loop = asyncio.get_running_loop()
-        pulls = self._book.plan(loop.time())
+        pulls = self._book.plan(loop.time(), group_rooms=self._rooms() if self._rooms is not None else None)
         if not pulls:
             return
         try:

@@ -206,6 +206,9 @@ class ProviderRow(BaseModel):
     event_gap_timeout_s: Seconds | None = Field(
         default=None, description="Seconds between useful events; null: the executors' setting."
     )
+    max_concurrent: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="How many answers it may give at once, over all executors; null: no limit."
+    )
 
 
 class ProviderTable(BaseModel):

@@ -3,7 +3,7 @@
 from collections import deque
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -233,3 +233,48 @@ def test_slots_kept_for_the_urgent_listen_in_peace_while_other_queues_are_full()
     assert {pull.wait_s for pull in kept} == {TIMES.roomy_s}
     flooded.answered(0, kept[0].number, 0.0, status=408, description="Request Timeout")
     assert numbers_of(flooded.plan(0.0)) == [0], "it need not rest: nobody else could use the slot"
+
+
+def grouped() -> PullBook:
+    """Two queues of group `lab`, then one of none."""
+    return PullBook(ranks=[0, 0, 0], slots=[20], groups=["lab", "lab", ""])
+
+
+def test_a_group_without_room_is_asked_nothing_and_the_others_all_the_same() -> None:
+    shut = grouped()
+    assert set(numbers_of(shut.plan(0.0, group_rooms={"lab": 0}))) == {2}
+    assert numbers_of(shut.plan(0.0, group_rooms={"lab": 1})) == [0, 1]
+
+
+def test_a_group_is_asked_for_no_more_than_it_has_room_for() -> None:
+    flooded = grouped()
+    flooded.plan(0.0, group_rooms={"lab": 5})
+    assert flooded.delivered(0, waiting=100)
+    assert numbers_of(flooded.plan(0.0, group_rooms={"lab": 4})) == [0] * 4
+
+
+def test_messages_that_wait_in_a_shut_group_make_no_other_queue_rest() -> None:
+    flooded = grouped()
+    pulls = flooded.plan(0.0, group_rooms={"lab": 1})
+    assert flooded.delivered(0, waiting=100)
+    flooded.plan(0.0, group_rooms={"lab": 0})
+    (last, *_) = [pull for pull in pulls if pull.queue == 2]
+    flooded.answered(2, last.number, 0.0, status=408, description="")
+    assert 2 in numbers_of(flooded.plan(0.0, group_rooms={"lab": 0}))
+
+
+@given(
+    rooms=st.lists(st.integers(-2, 12), min_size=1, max_size=8),
+    waiting=st.lists(st.integers(0, 30), min_size=8, max_size=8),
+)
+def test_each_queue_of_a_group_with_room_has_its_turn_and_all_together_that_room(
+    rooms: list[int], waiting: list[int]
+) -> None:
+    book = grouped()
+    for room, behind in zip(rooms, waiting, strict=False):
+        for pull in book.plan(0.0, group_rooms={"lab": room}):
+            assert pull.queue == 2 or room > 0
+            if pull.queue == 0:
+                book.delivered(0, waiting=behind)
+                book.finished(0)
+        assert book.asked <= max(0, *rooms) + 2 + 4

@@ -71,7 +71,7 @@ class Answer:
         self._assembly = ResponseAssembly(_head(order, attempt=attempt), created=order.published > 0)
         if order.dropped:
             self._assembly.extension["dropped"] = order.dropped
-        calls = Calls(
+        self._calls = Calls(
             order,
             attempt=attempt,
             assembly=self._assembly,
@@ -84,7 +84,7 @@ class Answer:
             attempt=attempt,
             assembly=self._assembly,
             publisher=self._publisher,
-            calls=calls,
+            calls=self._calls,
             tools=around.tools,
         )
         self._ended_before: Ended | None = None
@@ -127,6 +127,8 @@ class Answer:
                 raise
             _log.exception("an answer failed", extra={"request_id": self._request_id, "error": error_site(error)})
             await self._end(await self._failure(), expected=expected)
+        finally:
+            self._calls.close()
 
     async def _failure(self) -> list[Event]:
         """The end after an error of ours, with what came before it if it can still be told."""

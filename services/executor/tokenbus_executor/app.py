@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from tokenbus.bus import Bus
 from tokenbus_chassis.delivery_limit import DeliveryLimit
 from tokenbus_chassis.run import Parts
-from tokenbus_chassis.topology import class_rank, ensure_topology
+from tokenbus_chassis.topology import class_rank, ensure_topology, pool_of
 from tokenbus_chassis.worker import Worker
 from tokenbus_executor.burial import Burial
 from tokenbus_executor.keys import Keyring
@@ -37,12 +37,16 @@ async def executing(bus: Bus, *, settings: ExecutorSettings, keyring: Keyring) -
                 most=settings.max_deliveries,
             ),
             rank=class_rank,
+            group=pool_of,
+            rooms=around.permits.rooms,
             reserve=settings.class_reserve(),
             ack_wait_s=settings.ack_wait_s,
             repair=pools.ensure,
         )
+        around.permits.tell_room(worker.look_again)
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(pools.follow(worker)), tasks.create_task(around.cooldowns.keep_claims())]
+            sides = pools.follow(worker), around.cooldowns.keep_claims(), around.permits.keep()
+            running = [tasks.create_task(side) for side in sides]
             yield Parts(workers=[worker])
             for task in running:
                 task.cancel()

@@ -18,8 +18,9 @@ from tokenbus.errors import StreamFullError
 from tokenbus_executor.background import BackgroundCall
 from tokenbus_executor.errors import UpstreamError
 from tokenbus_executor.failover import Failover, GiveUp, TargetFailure, Try, Wait
-from tokenbus_executor.handover import Moved, hand_over, next_hop, put_in_line
+from tokenbus_executor.handover import Moved, hand_over, hand_over_or_line_up, next_hop
 from tokenbus_executor.history import told_to
+from tokenbus_executor.holding import Holding
 from tokenbus_executor.publisher import EventPublisher
 from tokenbus_executor.reading import read_upstream
 from tokenbus_executor.surroundings import Surroundings
@@ -65,6 +66,7 @@ class Calls:
         self._publisher = publisher
         self._around = around
         self._headers = headers
+        self._holding = Holding(around.permits)
         self._probe = f"{order.tenant}.{order.request_id}.{attempt}"
         self._restarts = order.recovery == "restart"
         self._targets: Sequence[Target] = order.targets
@@ -91,6 +93,10 @@ class Calls:
         """The output index of the first item of the next call."""
         return len(self._assembly.output) if self._resumption is None else self._resumption.note.begin
 
+    def close(self) -> None:
+        """No more is called."""
+        self._holding.release()
+
     async def abandon(self) -> None:
         """Nobody wants the answer any more: end it at the provider, where it runs there without us."""
         if self._resumption is not None:
@@ -104,8 +110,7 @@ class Calls:
         `request_for`: the normalised request, as it is to be put to a target. Raises `BusError`. A cancel closes the
         provider's connection.
         """
-        cooldowns = self._around.cooldowns
-        self._failover = self._new_failover()
+        self._failover, cooldowns = self._new_failover(), self._around.cooldowns
         self._begin = self.begin
         if self._resumption is not None:
             resumed = await self._resume(self._resumption)
@@ -144,11 +149,19 @@ class Calls:
             # Nothing was tried; another target's API may be able to say it.
             self._failover.failed(position, TargetFailure.of_request(error), now=time.time())
             return None
-        if not claim:
-            return await self._call(position, upstream, request, probe=None)
-        if await self._around.cooldowns.claim(target, probe=self._probe):
-            return await self._call(position, upstream, request, probe=self._probe)
-        return None
+        is_elsewhere = target.pool != self._order.targets[0].pool
+        if is_elsewhere and self._holding.would_wait(target.provider) and self._bound_here() is None:
+            return await self._move(position)  # to wait in the provider's own queue, where it takes no slot
+        probe, ended, cooldowns = self._probe if claim else None, None, self._around.cooldowns
+        try:
+            await self._holding.take(target.provider)
+            ready = cooldowns.standing(target).state != "cooling"  # it may have failed others meanwhile
+            if ready and (probe is None or await cooldowns.claim(target, probe=probe)):
+                ended = await self._call(position, upstream, request, probe=probe)
+        finally:
+            if not isinstance(ended, Ending):
+                self._holding.release()
+        return ended
 
     async def _call(
         self, position: int, upstream: Upstream, request: UpstreamRequest, *, probe: str | None
@@ -254,26 +267,25 @@ class Calls:
         self._assembly.extension["tried"] = self._tried
         _log.warning("a target failed", extra={"request_id": self._order.request_id, **said})
 
+    def _bound_here(self) -> str | None:
+        """Why the work may not go to another pool; None: it may."""
+        # Where it may restart, the other pool's executor finds what was published here, and goes on from there.
+        if self._assembly.started and not self._restarts:
+            return "the answer has begun here"
+        return f"the work has moved {HOPS_PER_SUBMISSION} times" if self._order.hop % HOPS_PER_SUBMISSION == 0 else None
+
     async def _move(self, position: int) -> Moved | None:
         """To the queue of the target's pool, with the targets that are left."""
         target = self._targets[position]
-        # Where it may restart, the other pool's executor finds what was published here, and goes on from there.
-        rooted = self._assembly.started and not self._restarts
-        if self._order.hop % HOPS_PER_SUBMISSION == 0 or rooted:
-            why = "the answer has begun here" if rooted else f"the work has moved {HOPS_PER_SUBMISSION} times"
-            problem = ErrorBody(ErrorCode.TARGET_UNAVAILABLE, f"pool {target.pool} is served elsewhere, and {why}")
+        if (bound := self._bound_here()) is not None:
+            problem = ErrorBody(ErrorCode.TARGET_UNAVAILABLE, f"pool {target.pool} is served elsewhere, and {bound}")
             self._failed(position, TargetFailure(problem, elsewhere=True))
             return None
         others = [other for other in self._failover.untried() if other is not target]
         order = next_hop(self._order, targets=[target, *others])
-        bus, subjects = self._around.bus, self._around.topology.subjects
+        send = hand_over if others else hand_over_or_line_up
         try:
-            try:
-                await hand_over(order, bus=bus, subjects=subjects, headers=self._headers)
-            except StreamFullError:
-                if others:
-                    raise
-                await put_in_line(order, bus=bus, subjects=subjects, headers=self._headers)
+            await send(order, bus=self._around.bus, subjects=self._around.topology.subjects, headers=self._headers)
         except StreamFullError:
             problem = ErrorBody(ErrorCode.OVERLOADED, f"the queue of pool {target.pool} is full")
             self._failed(position, TargetFailure(problem, elsewhere=True))

@@ -30,6 +30,13 @@ class ProviderDirectory:
         """The pools of all providers, each once, in the catalog's order."""
         return list(dict.fromkeys(row.pool for row in self._rows.values()))
 
+    @property
+    def limits(self) -> Mapping[str, tuple[str, int]]:
+        """Pool and `max_concurrent` of the providers that have a limit."""
+        return {
+            row.name: (row.pool, row.max_concurrent) for row in self._rows.values() if row.max_concurrent is not None
+        }
+
     def row(self, provider: str) -> ProviderRow:
         """Raises `UpstreamError` (`target_unavailable`) for a provider that the catalog no longer has."""
         row = self._rows.get(provider)

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from tokenbus.bus import Bus
 from tokenbus.cancel_guard import cancel_guard
+from tokenbus.errors import StreamFullError
 from tokenbus_schemas import Pool, Subjects, Target, Tenant, WorkOrder
 from tokenbus_schemas.headers import HANDED_ON, PAYLOAD
 from tokenbus_schemas.work import ATTEMPTS_PER_HOP, WORK_OUTLIVES_S
@@ -40,13 +41,16 @@ async def hand_over(order: WorkOrder, *, bus: Bus, subjects: Subjects, headers: 
     await _store(order, subject=subject, bus=bus, headers=headers)
 
 
-async def put_in_line(order: WorkOrder, *, bus: Bus, subjects: Subjects, headers: Mapping[str, str]) -> None:
+async def hand_over_or_line_up(order: WorkOrder, *, bus: Bus, subjects: Subjects, headers: Mapping[str, str]) -> None:
     """Where `hand_over` is refused: store it where the tenant's work waits for a place in that queue.
 
     Raises `StreamFullError` where that line is full, too, and other `BusError`.
     """
-    subject = subjects.waiting(Pool(order.targets[0].pool), order.priority_class, Tenant(order.tenant))
-    await _store(order, subject=subject, bus=bus, headers=headers)
+    try:
+        await hand_over(order, bus=bus, subjects=subjects, headers=headers)
+    except StreamFullError:
+        subject = subjects.waiting(Pool(order.targets[0].pool), order.priority_class, Tenant(order.tenant))
+        await _store(order, subject=subject, bus=bus, headers=headers)
 
 
 async def _store(order: WorkOrder, *, subject: str, bus: Bus, headers: Mapping[str, str]) -> None:

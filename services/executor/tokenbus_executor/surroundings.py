@@ -14,6 +14,7 @@ from tokenbus_executor.cooldowns import CoolDowns
 from tokenbus_executor.directory import ProviderDirectory
 from tokenbus_executor.failover import FailoverPolicy, Latencies
 from tokenbus_executor.keys import Keyring
+from tokenbus_executor.permits import Permits
 from tokenbus_executor.pools import ServedPools
 from tokenbus_executor.settings import ExecutorSettings
 from tokenbus_executor.stops import Stops
@@ -35,6 +36,7 @@ class Surroundings:
     providers: ProviderDirectory
     upstreams: Upstreams
     cooldowns: CoolDowns
+    permits: Permits
     latencies: Latencies
     failover: FailoverPolicy
     chance: random.Random
@@ -50,12 +52,23 @@ async def open_surroundings(
     Waits until a router has published the providers. Raises `BusError`.
     """
     providers = ProviderDirectory()
+    chance = random.SystemRandom()
+    permits = Permits(
+        bus,
+        bucket=topology.permits.name,
+        lease_s=settings.ack_wait_s,
+        most_waiting=max(1, settings.slots // 4),
+        chance=chance,
+    )
 
     def on_change(change: KvChange) -> None:
         if change.key == PROVIDERS_KEY and change.value is not None:
             providers.replace(change.value)
+            permits.limit(providers.limits)
 
     async with AsyncExitStack() as exits:
+        exits.push_async_callback((await bus.kv_watch(topology.permits.name, permits.on_change)).stop)
+        exits.push_async_callback(permits.close)
         exits.push_async_callback((await bus.kv_watch(topology.catalog.name, on_change)).stop)
         upstreams = await exits.enter_async_context(Upstreams.open(keyring, budgets=settings.budgets()))
         pools = ServedPools(bus, settings=settings, providers=providers, upstreams=upstreams)
@@ -75,8 +88,9 @@ async def open_surroundings(
             providers=providers,
             upstreams=upstreams,
             cooldowns=cooldowns,
+            permits=permits,
             latencies=Latencies(),
             failover=settings.failover(),
-            chance=random.SystemRandom(),
+            chance=chance,
             tools=tools,
         )

@@ -129,6 +129,11 @@ class ProviderEntry(BaseModel):
     event_gap_timeout_s: Seconds | None = Field(
         default=None, description="Seconds between useful events; left out: the executors' setting."
     )
+    max_concurrent: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None,
+        description="How many answers it may give at once, over all executors; further requests wait in its queue. "
+        "Left out: no limit.",
+    )
     sources: list[Source] = Field(default=[], description="Where these facts are from, and when; for readers.")
 
 

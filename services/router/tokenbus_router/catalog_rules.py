@@ -21,6 +21,7 @@ def broken_rules(catalog: Catalog, *, own_rules: int, own_budgets: int) -> Itera
     for name, provider in catalog.providers.items():
         for setting, problem in broken_provider(provider):
             yield ("providers", name, *setting), problem
+    yield from _limits(catalog)
     for model_id, entry in catalog.models.items():
         yield from _model_id(model_id)
         yield from _targets(model_id, entry=entry, catalog=catalog)
@@ -29,6 +30,16 @@ def broken_rules(catalog: Catalog, *, own_rules: int, own_budgets: int) -> Itera
     yield from _unused_providers(catalog)
     yield from broken_parameter_rules(catalog, own_rules=own_rules)
     yield from broken_budgets(catalog, own_budgets=own_budgets)
+
+
+def _limits(catalog: Catalog) -> Iterator[Broken]:
+    """Requests wait for a provider in its queue: there they must stand in nobody else's way."""
+    for name, entry in catalog.providers.items():
+        pool = entry.pool or name
+        others = [other for other, its in catalog.providers.items() if other != name and (its.pool or other) == pool]
+        if entry.max_concurrent is not None and others:
+            problem = f"needs a queue of its own, but {', '.join(others)} has pool {pool}, too; give one another pool"
+            yield ("providers", name, "max_concurrent"), problem
 
 
 def _model_id(model_id: str) -> Iterator[Broken]:
