@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import eventually
 from tests.executor.conftest import BOTH_APIS, TENANT, Desk, provider, target
 from tests.executor.tool_serving import Serve, add, asking, function, kinds, outputs, serving, shout
+from tokenbus.bus import Message
 from tokenbus_executor.sealed_reasoning import INCLUDE
 from tokenbus_simulator import Simulator
 from tokenbus_toolkit import Image, tool
@@ -67,6 +69,20 @@ async def test_a_named_tool_that_nobody_offers_is_refused_by_its_place(desk: Des
     assert (error["type"], error["param"]) == ("invalid_value", "tools[1]")
     assert error["message"].startswith("tools[1]: 'gone' has no `parameters`")
     assert len(simulator.record) == 0
+
+
+async def test_a_named_tool_whose_service_answers_too_late_is_asked_for_again(desk: Desk, serve: Serve) -> None:
+    questions: list[Message] = []
+    await desk.bus.subscribe("$SRV.INFO", questions.append)
+    await desk.bus.flush()
+    named = {"type": "function", "name": "shout"}
+    identity = await desk.send(
+        desk.order(target('sim;call=shout({"word":"ah"})'), request=asking(tools=[named]), timeout_s=60)
+    )
+    await eventually(lambda: bool(questions), timeout_s=20)
+    await serve(shout)
+
+    assert outputs(await desk.answered(identity, timeout_s=30)) == ["AH"]
 
 
 async def test_the_tenants_own_tool_hides_a_shared_one(desk: Desk, serve: Serve) -> None:

@@ -1,11 +1,17 @@
 """Tools that a request names without defining them get their definition from the service that offers them."""
 
+import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 from tokenbus.tool_directory import ToolDirectory
 from tokenbus_executor.function_tools import NamedTool, defined, not_offered, undefined
 from tokenbus_schemas.subjects import Scope, Subjects, Tenant, ToolName
 from tokenbus_schemas.tools import SHARED_SCOPE, ToolDescription
+
+_PATIENCE_S: Final = 3.0
+"""How long a tool that nobody seems to offer is asked for."""
+_PAUSE_S: Final = 1.0
 
 
 def tool_scopes(tenant: Tenant) -> tuple[Scope, ...]:
@@ -39,8 +45,13 @@ class ToolDefinitions:
         for subject in subjects:
             if subject in served:
                 return served[subject]
-        # Not as of late: `find` asks the services again, so that one which has just started counts.
-        for subject in subjects:
-            if (offered := await self._directory.find(subject)) is not None:
-                return offered.description
-        return None
+        # Not as of late: `find` asks the services again, so that one which has just started counts, and one that is too
+        # busy to answer in the half second that a question takes. The refusal is for good, so it is not hurried.
+        until = asyncio.get_running_loop().time() + _PATIENCE_S
+        while True:
+            for subject in subjects:
+                if (offered := await self._directory.find(subject)) is not None:
+                    return offered.description
+            if asyncio.get_running_loop().time() >= until:
+                return None
+            await asyncio.sleep(_PAUSE_S)
