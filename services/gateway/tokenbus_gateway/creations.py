@@ -12,7 +12,7 @@ from tokenbus_gateway.asked import Api, Asked, parse_body, payload_of, take_aske
 from tokenbus_gateway.body import read_body
 from tokenbus_gateway.bridge import Question
 from tokenbus_gateway.endpoint import Endpoint
-from tokenbus_gateway.exchange import Exchange
+from tokenbus_gateway.exchange import MAX_LOGGED, Exchange
 from tokenbus_gateway.feed import ClientGoneError
 from tokenbus_gateway.relay import last_event, opening
 from tokenbus_gateway.sse import QUEUED, ChatSSE, Encoder, ResponsesSSE
@@ -58,7 +58,7 @@ class Creation(Endpoint):
         limit, timeout_s = gate.max_body_bytes, gate.times.body_s
         body = parse_body(await read_body(exchange.receive, exchange.headers, limit=limit, timeout_s=timeout_s))
         asked = take_asked(body, api=self.api, provider=wishes.provider)
-        exchange.facts |= {"model": asked.model, "stream": asked.stream}
+        exchange.facts |= {"model": asked.model[:MAX_LOGGED], "stream": asked.stream}
         caller.check(asked.model)
         return asked, Question(
             tenant=caller.tenant,

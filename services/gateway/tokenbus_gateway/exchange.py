@@ -18,6 +18,8 @@ from tokenbus_schemas import RequestId
 _log = logging.getLogger(__name__)
 
 Header = tuple[bytes, bytes]
+MAX_LOGGED: Final = 200
+"""Characters of what a client wrote that a field of a log line may hold."""
 _JSON: Final[Header] = (b"content-type", b"application/json")
 _SSE: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -84,7 +86,7 @@ class Exchange:
             "request",
             extra={
                 "method": self.method,
-                "path": self.path,
+                "path": self.path[:MAX_LOGGED],
                 "request_id": self.request_id,
                 **who,
                 **self.facts,

@@ -20,7 +20,7 @@ from tokenbus_gateway.bridge import Answer, Question
 from tokenbus_gateway.continuation import Continuation
 from tokenbus_gateway.creations import tokens_of
 from tokenbus_gateway.endpoint import Gate
-from tokenbus_gateway.exchange import new_request_id
+from tokenbus_gateway.exchange import MAX_LOGGED, new_request_id
 from tokenbus_gateway.feed import ClientGoneError
 from tokenbus_gateway.relay import opening
 from tokenbus_gateway.sse import ResponsesSSE, refusal_of
@@ -75,7 +75,7 @@ class Turns:
         began = time.monotonic()
         try:
             turn = self._read(message)
-            facts["model"] = turn.asked.model
+            facts["model"] = turn.asked.model[:MAX_LOGGED]
             await self._answer(turn, facts)
         except ClientGoneError:
             facts["outcome"] = "client gone"
