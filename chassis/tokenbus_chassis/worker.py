@@ -21,6 +21,7 @@ from tokenbus.error_site import error_site
 from tokenbus.errors import BusError
 from tokenbus_chassis.allocation import slots_by_rank
 from tokenbus_chassis.delivery import Delivery, delivery
+from tokenbus_chassis.in_hand import InHand
 from tokenbus_chassis.pulls import Pull, PullBook, PullTimes
 
 _log = logging.getLogger(__name__)
@@ -31,8 +32,6 @@ Repair = Callable[[], Awaitable[object]]
 _NS: Final = 1_000_000_000
 _RETRY_DELAYS_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 _REPAIR_PAUSE_S: Final = 0.5
-_CLEANUP_S: Final = 5.0
-"""How long a cancelled handler may take to end."""
 
 
 class Worker:
@@ -79,9 +78,7 @@ class Worker:
         self._handler = handler
         self._heartbeat_s = ack_wait_s / 3 if heartbeat_s is None else heartbeat_s
         self._repair = repair
-        self._retry_delays_s = retry_delays_s
-        self._in_hand: dict[tuple[str, int, float], tuple[Delivery, asyncio.Task[None]]] = {}
-        """By identity of the message."""
+        self._in_hand = InHand(stream, retry_delays_s=retry_delays_s, left=self._left)
         self._tasks: asyncio.TaskGroup | None = None
         self._subscription: Subscription | None = None
         self._inbox = ""
@@ -137,21 +134,7 @@ class Worker:
         """After `stop`: wait for the messages in hand, at most `deadline_s`, then cancel their handlers and hand them
         back; how many those were.
         """
-        if not self._in_hand:
-            return 0
-        _, late = await asyncio.wait([task for _, task in self._in_hand.values()], timeout=deadline_s)
-        for task in late:
-            task.cancel()
-        if late:
-            _log.warning("work was cut short and handed back", extra={"stream": self._stream, "messages": len(late)})
-            _, stuck = await asyncio.wait(late, timeout=_CLEANUP_S)
-            if stuck:
-                _log.error("handlers do not end", extra={"stream": self._stream, "messages": len(stuck)})
-        for current, task in tuple(self._in_hand.values()):
-            if task.done():  # cancelled before its first step, so that it could do nothing itself
-                self._release(current)
-                await self._hand_back(current)
-        return len(late)
+        return await self._in_hand.finish(deadline_s=deadline_s)
 
     def _set_queues(self, consumers: Sequence[str]) -> None:
         self._queue_numbers = {consumer: number for number, consumer in enumerate(consumers)}
@@ -177,7 +160,7 @@ class Worker:
         self._inbox = self._bus.new_inbox()
         self._book.reset()
         self._subscription = await self._bus.subscribe_inline(f"{self._inbox}.*.*", self._on_message)
-        await self._heartbeat()
+        await self._in_hand.heartbeat()
         await self._pull()
         if before is not None:
             await before.drain()
@@ -193,22 +176,22 @@ class Worker:
     def _on_delivery(self, arrived: Delivery) -> None:
         queue = self._queue_numbers.get(arrived.consumer)  # None: it is not served any more
         if queue is None or not self._book.delivered(queue, waiting=arrived.waiting):
-            self._start(self._hand_back(arrived))
+            self._start(self._in_hand.hand_back(arrived))
             return
-        running, _ = self._in_hand.get(arrived.identity, (None, None))
+        running = self._in_hand.find(arrived)
         if running is None and not self._stopping:
-            self._in_hand[arrived.identity] = arrived, self._start(self._handle(arrived))
+            self._in_hand.take(arrived, self._start(self._handle(arrived)))
             return
         self._book.finished(self._rank(arrived.consumer))
         if running is None:
-            self._start(self._hand_back(arrived))
+            self._start(self._in_hand.hand_back(arrived))
         elif running.settled:
             # The settlement was lost, or is on its way; the handler is about to end.
-            self._start(self._hand_back(arrived, delay_s=self._retry_delay_s(arrived.attempt)))
+            self._start(self._in_hand.retry(arrived))
         else:
             # The server lost sight of us for longer than ack_wait; the message is still being worked on right here.
             running.renew(arrived)
-            self._start(self._heartbeat())
+            self._start(self._in_hand.heartbeat())
 
     def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         assert self._tasks is not None, "nothing is subscribed before `running`"
@@ -234,27 +217,20 @@ class Worker:
         try:
             await self._handler(current)
             if not current.settled:
-                self._log_failure("a handler left its message unsettled", current)
-                await self._hand_back(current, delay_s=self._retry_delay_s(current.attempt))
+                self._in_hand.log_failure("a handler left its message unsettled", current)
+                await self._in_hand.retry(current)
         except asyncio.CancelledError:
-            await self._hand_back(current)
+            await self._in_hand.hand_back(current)
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            self._log_failure("a handler failed", current, error=error_site(error))
-            await self._hand_back(current, delay_s=self._retry_delay_s(current.attempt))
+            self._in_hand.log_failure("a handler failed", current, error=error_site(error))
+            await self._in_hand.retry(current)
         finally:
-            self._release(current)
+            self._in_hand.leave(current)
         await self._pull()
 
-    def _release(self, current: Delivery) -> None:
-        del self._in_hand[current.identity]
+    def _left(self, current: Delivery) -> None:
         self._book.finished(self._rank(current.consumer))
-
-    async def _hand_back(self, current: Delivery, *, delay_s: float = 0.0) -> None:
-        try:
-            await current.nak(delay_s=delay_s)
-        except BusError as error:
-            self._log_failure("a message could not be handed back", current, error=error_site(error))
 
     async def _pull(self) -> None:
         """Ask for what the free slots allow."""
@@ -294,16 +270,8 @@ class Worker:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat_s)
-            await self._heartbeat()
-
-    async def _heartbeat(self) -> None:
-        if not self._bus.connected:
-            return
-        try:
-            for current, _ in tuple(self._in_hand.values()):
-                await current.in_progress()
-        except BusError as error:
-            _log.warning("cannot send heartbeats", extra={"stream": self._stream, "error": error_site(error)})
+            if self._bus.connected:
+                await self._in_hand.heartbeat()
 
     async def _mend(self) -> None:
         while True:
@@ -319,13 +287,6 @@ class Worker:
 
     def _consumer(self, number: int) -> str:
         return self._pull_subjects[number].rpartition(".")[2]
-
-    def _retry_delay_s(self, attempt: int) -> float:
-        return self._retry_delays_s[min(attempt, len(self._retry_delays_s)) - 1]
-
-    def _log_failure(self, what: str, current: Delivery, *, error: str = "") -> None:
-        extra = {"stream": self._stream, "subject": current.subject, "sequence": current.stream_sequence}
-        _log.error(what, extra={**extra, "attempt": current.attempt, "error": error})
 
 
 def _body(pull: Pull) -> bytes:
