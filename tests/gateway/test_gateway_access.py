@@ -48,7 +48,7 @@ def authenticator() -> tuple[Authenticator, str]:
 
 def livekit_token(secret: str = SECRET, **changes: object) -> str:
     now = int(time.time())
-    claims: Json = {"iss": KEY, "sub": "agent", "nbf": now, "exp": now + 600, "inference": {"perform": True}}
+    claims: Json = {"iss": KEY, "sub": "agent", "nbf": now, "exp": now + 86_400, "inference": {"perform": True}}
     claims |= changes
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, secret, algorithm="HS256")
 
