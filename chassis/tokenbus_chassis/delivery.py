@@ -62,6 +62,7 @@ class Delivery:
     _reply: str
     _bus: Bus = field(repr=False)
     settled: bool = False
+    _verdict: bytes = b""
 
     @property
     def identity(self) -> tuple[str, int, float]:
@@ -71,6 +72,12 @@ class Delivery:
     def renew(self, later: "Delivery") -> None:
         """`later` is another delivery of this message: settle that one from now on."""
         self._reply = later._reply
+
+    async def settle_as(self, earlier: "Delivery") -> bool:
+        """Say again what settled an earlier delivery of this message; false where nothing was said: it was given up."""
+        if earlier._verdict:
+            await self._settle(earlier._verdict)
+        return self.settled
 
     async def ack(self) -> None:
         """Done: the queue forgets the message."""
@@ -96,6 +103,7 @@ class Delivery:
     async def _settle(self, verdict: bytes) -> None:
         if not self.settled:
             self.settled = True
+            self._verdict = verdict
             await self._bus.publish(self._reply, verdict, linger=True)
 
 

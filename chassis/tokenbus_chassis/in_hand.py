@@ -63,6 +63,14 @@ class InHand:
         tries = min(current.attempt, len(self._retry_delays_s))
         await self.hand_back(current, delay_s=self._retry_delays_s[tries - 1])
 
+    async def settle_again(self, arrived: Delivery, *, settled: Delivery) -> None:
+        """A delivery of a message whose handler is about to end: what settled it was late, or lost."""
+        try:
+            if not await arrived.settle_as(settled):
+                await self.retry(arrived)
+        except BusError as error:
+            self.log_failure("a message could not be settled again", arrived, error=error_site(error))
+
     async def finish(self, *, deadline_s: float) -> int:
         """Wait for all handlers, at most `deadline_s`, then cancel what still runs and hand its messages back; how many
         those were.

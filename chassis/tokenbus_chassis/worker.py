@@ -186,8 +186,7 @@ class Worker:
         if running is None:
             self._start(self._in_hand.hand_back(arrived))
         elif running.settled:
-            # The settlement was lost, or is on its way; the handler is about to end.
-            self._start(self._in_hand.retry(arrived))
+            self._start(self._in_hand.settle_again(arrived, settled=running))
         else:
             # The server lost sight of us for longer than ack_wait; the message is still being worked on right here.
             running.renew(arrived)
