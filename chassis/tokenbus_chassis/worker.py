@@ -32,6 +32,8 @@ Repair = Callable[[], Awaitable[object]]
 _NS: Final = 1_000_000_000
 _RETRY_DELAYS_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 _REPAIR_PAUSE_S: Final = 0.5
+_CUT_OFF_S: Final = 1.0
+"""How often it is looked whether the bus is back; overdue pulls stay overdue until then."""
 
 
 class Worker:
@@ -259,7 +261,8 @@ class Worker:
                 if lost:
                     _log.warning("pulls went unanswered", extra={"stream": self._stream, "pulls": lost})
                 await self._pull()
-            self._wakes_at = self._book.next_due(loop.time())
+            now = loop.time()
+            self._wakes_at = self._book.next_due(now) if self._bus.connected else now + _CUT_OFF_S
             try:
                 async with asyncio.timeout_at(self._wakes_at):
                     await self._wake.wait()

@@ -424,6 +424,24 @@ async def test_a_worker_that_is_cancelled_hands_back_what_it_has(queues: Queues)
     assert await attempts_of_next_worker(queues, messages=1) == [2]
 
 
+async def test_a_worker_that_is_cut_off_rests(start_nats_server: StartNatsServer) -> None:
+    """Its pulls are overdue, and there is nobody to ask again."""
+    server = start_nats_server()
+
+    async def handler(delivery: Delivery) -> None:
+        await delivery.ack()
+
+    async with Bus.connect(server.url, name="worker", options=BusOptions(reconnect_wait_s=5.0)) as bus:
+        queues = Queues(bus, root="q")
+        await queues.ensure()
+        async with queues.worker(handler, times=PullTimes(roomy_s=0.1, heartbeat_s=0.05, grace_s=0.0)).running():
+            server.kill()
+            await eventually(lambda: not bus.connected)
+            worked_s = time.process_time()
+            await asyncio.sleep(1.5)  # what it does meanwhile is the fact that is looked at
+            assert time.process_time() - worked_s < 0.5
+
+
 async def test_a_worker_survives_a_killed_server(start_nats_server: StartNatsServer) -> None:
     server = start_nats_server()
     got: list[bytes] = []
