@@ -168,9 +168,8 @@ async def test_a_user_who_is_thrown_out_comes_back_when_let_in_again(start_nats_
         await eventually(lambda: not bus.connected)
         await eventually(lambda: sum(bus.error_counts.values()) > 3)
         server.reconfigure(USERS)
-        await eventually(lambda: bus.connected)
+        await eventually(lambda: bus.reconnects >= 1)
         await bus.flush()
-        assert bus.reconnects >= 1
 
 
 async def test_a_server_whose_jetstream_does_not_answer_is_left_for_another(start_nats_server: StartNatsServer) -> None:
