@@ -45,4 +45,4 @@ def test_an_example_of_the_documentation_is_a_good_catalog(example: str) -> None
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
